@@ -1,0 +1,56 @@
+/**
+ * @file What every inference runtime looks like to the rest of the package.
+ */
+import type { DType } from "../tensor/dtype.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+/** Named tensors: what goes into a session, or what comes out of it. */
+export type Tensors = Readonly<Record<string, Tensor>>;
+
+/** An input or output of a loaded model, as the runtime reports it. */
+export interface Port {
+  readonly name: string;
+  /** Undefined where the value is not a tensor (sequence, map, optional). */
+  readonly dtype: DType | undefined;
+  /** A number, or the name of a symbolic dimension, or null where nothing is known. Undefined: unknown rank. */
+  readonly shape: readonly (number | string | null)[] | undefined;
+}
+
+/**
+ * Options of a session, in the runtimes' common form. `config` entries are ONNX Runtime's session configuration keys
+ * ("session.disable_quant_qdq": "1"), written as a user must give them to either JavaScript package:
+ * `{ extra: { session: { disable_quant_qdq: "1" } } }`.
+ */
+export interface SessionOptions {
+  /** Threads within an operator. Default 1: comparable on every machine. */
+  readonly threads?: number;
+  /** Default "all". */
+  readonly graphOptimization?: "disabled" | "basic" | "extended" | "all";
+  readonly config?: Readonly<Record<string, string>>;
+  /** Default: errors only. */
+  readonly logWarnings?: boolean;
+}
+
+/** A model that is loaded and can be run. Runs on one session must not overlap. */
+export interface Session {
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
+  /** Runs the model; `fetch` limits the outputs. Outputs are fresh tensors that stay valid. */
+  run(feeds: Tensors, fetch?: readonly string[]): Promise<Tensors>;
+  release(): Promise<void>;
+}
+
+/**
+ * A model for {@link Runtime.load}: bytes in one or several chunks, or a file (only where the runtime reads files);
+ * `external` holds the files that external data refers to, by their location.
+ */
+export type ModelSource =
+  | { readonly bytes: Uint8Array | readonly Uint8Array[]; readonly external?: Readonly<Record<string, Uint8Array>> }
+  | { readonly path: string };
+
+export interface Runtime {
+  /** "onnxruntime-node" or "onnxruntime-web". */
+  readonly name: string;
+  readonly version: string;
+  load(model: ModelSource, options?: SessionOptions): Promise<Session>;
+}
