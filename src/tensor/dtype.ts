@@ -1,6 +1,6 @@
 /**
  * @file The one table of element types. Numbers are those of `TensorProto.DataType`.
- * Source: onnx/onnx.proto, TensorProto.DataType (ONNX 1.20, IR version 13).
+ * Source: onnx/onnx.proto, TensorProto.DataType (ONNX 1.23, IR version 14).
  */
 
 /**
@@ -40,6 +40,8 @@ export const DTYPES = {
   float8e8m0: { code: 24, bits: 8, kind: "float" },
   uint2: { code: 25, bits: 2, kind: "unsigned" },
   int2: { code: 26, bits: 2, kind: "signed" },
+  float6e2m3: { code: 27, bits: 6, kind: "float" },
+  float6e3m2: { code: 28, bits: 6, kind: "float" },
 } as const satisfies Record<string, DTypeRow>;
 
 export type DType = keyof typeof DTYPES;

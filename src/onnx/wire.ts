@@ -1,0 +1,245 @@
+/**
+ * @file Protocol buffers on the wire: varints, fixed words, length-delimited spans, UTF-8.
+ * Source: https://protobuf.dev/programming-guides/encoding/
+ *
+ * Strings that are not UTF-8 (old exporters wrote GBK paths into doc strings) survive a round trip: each bad byte
+ * becomes a lone low surrogate U+DC80…U+DCFF, as in Python's "surrogateescape", and is written back as that byte.
+ */
+import { FormatError } from "../util/errors.ts";
+
+export const WIRE = { varint: 0, fixed64: 1, bytes: 2, startGroup: 3, endGroup: 4, fixed32: 5 } as const;
+
+const utf8Strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const utf8 = new TextEncoder();
+
+/** A cursor over bytes. Varints leave their halves in `low` and `high` (unsigned) so that no bigint is made in vain. */
+export class Reader {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  position: number;
+  low = 0;
+  high = 0;
+
+  constructor(bytes: Uint8Array, position = 0) {
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.position = position;
+  }
+
+  fail(problem: string, field?: string, offset = this.position): FormatError {
+    return new FormatError({
+      area: "onnx",
+      subject: "model bytes",
+      problem,
+      offset,
+      field,
+      help: "The file is damaged, truncated or not an ONNX model.",
+    });
+  }
+
+  /** Reads a varint of up to 64 bits into `low` and `high`; returns `low`. */
+  varint(end: number): number {
+    const bytes = this.bytes;
+    let position = this.position;
+    if (position >= end) throw this.fail("expected a number, got the end of the data");
+    let byte = bytes[position++]!;
+    if (byte < 0x80) {
+      this.position = position;
+      this.high = 0;
+      this.low = byte;
+      return byte;
+    }
+    let low = byte & 0x7f;
+    let high = 0;
+    let shift = 7;
+    for (;;) {
+      if (position >= end) throw this.fail("expected a number, got the end of the data");
+      byte = bytes[position++]!;
+      const seven = byte & 0x7f;
+      if (shift < 28) low |= seven << shift;
+      else if (shift === 28) {
+        low |= seven << 28;
+        high = seven >>> 4;
+      } else high |= seven << (shift - 32);
+      if (byte < 0x80) break;
+      shift += 7;
+      if (shift > 63) throw this.fail("expected a number of at most 10 bytes, got a longer one");
+    }
+    this.position = position;
+    this.low = low >>> 0;
+    this.high = high >>> 0;
+    return this.low;
+  }
+
+  /** The varint just read as a signed 64-bit integer. */
+  int64(): bigint {
+    return BigInt.asIntN(64, (BigInt(this.high) << 32n) | BigInt(this.low));
+  }
+
+  /** The varint just read as a signed integer that a double holds exactly. */
+  safeInteger(field: string): number {
+    if (this.high === 0) return this.low;
+    const signedHigh = this.high | 0;
+    const value = signedHigh * 4294967296 + this.low;
+    if (!Number.isSafeInteger(value)) throw this.fail(`expected an integer within ±2^53, got ${this.int64()}`, field);
+    return value;
+  }
+
+  /** Reads a length and returns the end of that span. */
+  spanEnd(end: number, field: string): number {
+    const start = this.position;
+    const length = this.varint(end);
+    if (this.high !== 0 || length > end - this.position) {
+      const got = this.high * 4294967296 + length;
+      throw this.fail(`expected at most ${end - this.position} more bytes, got a length of ${got}`, field, start);
+    }
+    return this.position + length;
+  }
+
+  need(count: number, end: number, field: string): void {
+    if (count > end - this.position) {
+      throw this.fail(`expected ${count} bytes, got ${end - this.position}`, field);
+    }
+  }
+
+  /** The string from the current position up to `end`. */
+  string(end: number): string {
+    const bytes = this.bytes;
+    const start = this.position;
+    this.position = end;
+    if (end - start <= 64) {
+      let text = "";
+      let i = start;
+      for (; i < end; i++) {
+        const byte = bytes[i]!;
+        if (byte >= 0x80) break;
+        text += String.fromCharCode(byte);
+      }
+      if (i === end) return text;
+    }
+    return decodeString(bytes.subarray(start, end));
+  }
+
+  /** Moves past a field of the given wire type. Groups are skipped whole. */
+  skip(wireType: number, end: number, depth: number): void {
+    switch (wireType) {
+      case WIRE.varint:
+        this.varint(end);
+        return;
+      case WIRE.fixed64:
+        this.need(8, end, "unknown");
+        this.position += 8;
+        return;
+      case WIRE.bytes:
+        this.position = this.spanEnd(end, "unknown");
+        return;
+      case WIRE.fixed32:
+        this.need(4, end, "unknown");
+        this.position += 4;
+        return;
+      case WIRE.startGroup: {
+        if (depth <= 0) throw this.fail("expected shallower nesting of groups");
+        for (;;) {
+          const inner = this.varint(end) & 7;
+          if (inner === WIRE.endGroup) return;
+          this.skip(inner, end, depth - 1);
+        }
+      }
+      default:
+        throw this.fail(`expected a wire type of 0, 1, 2 or 5, got ${wireType}`);
+    }
+  }
+}
+
+/** UTF-8 to text; bytes that are not UTF-8 become U+DC80…U+DCFF. */
+export function decodeString(bytes: Uint8Array): string {
+  try {
+    return utf8Strict.decode(bytes);
+  } catch {
+    let text = "";
+    let position = 0;
+    while (position < bytes.length) {
+      const length = sequenceLength(bytes, position);
+      if (length === 0) text += String.fromCharCode(0xdc00 | bytes[position++]!);
+      else {
+        text += utf8Strict.decode(bytes.subarray(position, position + length));
+        position += length;
+      }
+    }
+    return text;
+  }
+}
+
+/** Length of the well-formed UTF-8 sequence at `position`, or 0. Table 3-7 of the Unicode standard. */
+function sequenceLength(bytes: Uint8Array, position: number): number {
+  const first = bytes[position]!;
+  if (first < 0x80) return 1;
+  const continues = (offset: number, low = 0x80, high = 0xbf): boolean => {
+    const byte = bytes[position + offset];
+    return byte !== undefined && byte >= low && byte <= high;
+  };
+  if (first >= 0xc2 && first <= 0xdf) return continues(1) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef) {
+    return continues(1, first === 0xe0 ? 0xa0 : 0x80, first === 0xed ? 0x9f : 0xbf) && continues(2) ? 3 : 0;
+  }
+  if (first >= 0xf0 && first <= 0xf4) {
+    const second = continues(1, first === 0xf0 ? 0x90 : 0x80, first === 0xf4 ? 0x8f : 0xbf);
+    return second && continues(2) && continues(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+/** Text to UTF-8, undoing {@link decodeString}'s escapes. */
+export function encodeString(text: string): Uint8Array {
+  if (!hasEscapes(text)) return utf8.encode(text);
+  const parts: number[] = [];
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    const pair = unit >= 0xd800 && unit < 0xdc00 && isLow(text.charCodeAt(i + 1));
+    if (!pair && unit >= 0xdc80 && unit <= 0xdcff) parts.push(unit & 0xff);
+    else {
+      for (const byte of utf8.encode(text.slice(i, i + (pair ? 2 : 1)))) parts.push(byte);
+      if (pair) i++;
+    }
+  }
+  return Uint8Array.from(parts);
+}
+
+function isLow(unit: number): boolean {
+  return unit >= 0xdc00 && unit <= 0xdfff;
+}
+
+function hasEscapes(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit >= 0xd800 && unit < 0xdc00 && isLow(text.charCodeAt(i + 1))) i++;
+    else if (unit >= 0xdc80 && unit <= 0xdcff) return true;
+  }
+  return false;
+}
+
+/** Bytes of `text` in UTF-8 where it is ASCII, else -1. */
+export function asciiLength(text: string): number {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return -1;
+  return text.length;
+}
+
+/** Bytes of an unsigned varint given as a double below 2^53. */
+export function varintLength(value: number): number {
+  if (value < 0x80) return 1;
+  if (value < 0x4000) return 2;
+  if (value < 0x200000) return 3;
+  if (value < 0x10000000) return 4;
+  let length = 4;
+  for (let rest = Math.floor(value / 0x10000000); rest > 0; rest = Math.floor(rest / 128)) length++;
+  return length;
+}
+
+/** Bytes of a signed 64-bit integer as a varint (negative ones take ten). */
+export function int64Length(value: bigint): number {
+  if (value < 0n) return 10;
+  if (value <= 0xfffffffn) return varintLength(Number(value));
+  let length = 4;
+  for (let rest = value >> 28n; rest > 0n; rest >>= 7n) length++;
+  return length;
+}
