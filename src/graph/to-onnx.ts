@@ -1,0 +1,103 @@
+/**
+ * @file The graph to messages. What came from a file unchanged goes out unchanged.
+ */
+import type {
+  AttributeProto,
+  GraphProto,
+  ModelProto,
+  NodeProto,
+  TensorProto,
+  ValueInfoProto,
+} from "../onnx/messages.ts";
+import { tensorToProto } from "../onnx/tensor-proto.ts";
+import type { Graph } from "./graph.ts";
+import type { Model } from "./model.ts";
+import type { Node } from "./node.ts";
+import { writeParametrizations } from "./parametrizations.ts";
+import { Value } from "./value.ts";
+
+/** The model as messages; tensor contents are referred to, not copied. */
+export function toOnnx(model: Model): ModelProto {
+  writeParametrizations(model);
+  const { irVersion } = model;
+  return {
+    ...(irVersion !== undefined && { irVersion }),
+    ...(model.opsets.size > 0 && {
+      opsetImport: [...model.opsets].map(([domain, version]) =>
+        domain === "" && !model.spellsDefaultDomain ? { version } : { domain, version },
+      ),
+    }),
+    ...model.extra,
+    graph: writeGraph(model.graph),
+    ...(model.metadata.size > 0 && {
+      metadataProps: [...model.metadata].map(([key, value]) => ({ key, value })),
+    }),
+    ...(model.functions !== undefined && { functions: model.functions }),
+  };
+}
+
+function writeGraph(graph: Graph): GraphProto {
+  const initializer: TensorProto[] = [];
+  const sparse = [];
+  for (const value of graph.initializers) {
+    if (value.sparseInitializer !== undefined) sparse.push(value.sparseInitializer);
+    else if (value.initializer !== undefined) initializer.push(tensorToProto(value.initializer, value.name));
+  }
+  const node = [...graph.nodes()].map(writeNode);
+  const valueInfo = writeValueInfo(graph);
+  return {
+    ...(node.length > 0 && { node }),
+    ...(graph.name !== undefined && { name: graph.name }),
+    ...(initializer.length > 0 && { initializer }),
+    ...(sparse.length > 0 && { sparseInitializer: sparse }),
+    ...graph.extra,
+    ...(graph.inputs.length > 0 && { input: graph.inputs.map(writeInfo) }),
+    ...(graph.outputs.length > 0 && { output: graph.outputs.map(writeInfo) }),
+    ...(valueInfo.length > 0 && { valueInfo }),
+  };
+}
+
+function writeInfo(value: Value): ValueInfoProto {
+  return { name: value.name, ...(value.type && { type: value.type }), ...value.info };
+}
+
+/** value_info: the file's entries in their order, then values that got a type since. */
+function writeValueInfo(graph: Graph): ValueInfoProto[] {
+  const isInterface = new Set<Value>([...graph.inputs, ...graph.outputs]);
+  const alive = new Set<Value>(graph.initializers);
+  for (const node of graph.nodes()) for (const value of node.outputs) if (value !== undefined) alive.add(value);
+  const written = new Set<Value>();
+  const entries: ValueInfoProto[] = [];
+  const add = (value: Value): void => {
+    if (written.has(value) || isInterface.has(value) || !alive.has(value)) return;
+    written.add(value);
+    if (value.type !== undefined || value.info !== undefined) entries.push(writeInfo(value));
+  };
+  for (const entry of graph.valueInfoOrder) {
+    if (entry instanceof Value) add(entry);
+    else entries.push(entry);
+  }
+  for (const value of alive) add(value);
+  return entries;
+}
+
+function writeNode(node: Node): NodeProto {
+  const names = (values: readonly (Value | undefined)[]): string[] => values.map((value) => value?.name ?? "");
+  return {
+    ...(node.inputs.length > 0 && { input: names(node.inputs) }),
+    ...(node.outputs.length > 0 && { output: names(node.outputs) }),
+    ...(node.name !== undefined && { name: node.name }),
+    opType: node.opType,
+    ...(node.domainText !== undefined && { domain: node.domainText }),
+    ...(node.attributes.size > 0 && {
+      attribute: [...node.attributes.values()].map(
+        (attribute): AttributeProto => ({
+          ...attribute.proto,
+          ...(attribute.graph && { g: writeGraph(attribute.graph) }),
+          ...(attribute.graphs && { graphs: attribute.graphs.map(writeGraph) }),
+        }),
+      ),
+    }),
+    ...node.extra,
+  };
+}
