@@ -1,0 +1,48 @@
+/**
+ * @file onnxruntime-node: ONNX Runtime's native CPU build. An optional dependency, imported when first used.
+ */
+import { joinChunks } from "../onnx/encode.ts";
+import { messageOf, UnsupportedError } from "../util/errors.ts";
+import { type OrtModule, toOrtOptions, wrapSession } from "./onnxruntime.ts";
+import type { ModelSource, Runtime } from "./runtime.ts";
+
+/** @throws UnsupportedError where the package is not installed or does not load. */
+export async function createNodeRuntime(): Promise<Runtime> {
+  let ort: OrtModule;
+  try {
+    const module = (await import("onnxruntime-node")) as unknown as OrtModule & { default?: OrtModule };
+    ort = module.default ?? module;
+  } catch (cause) {
+    throw new UnsupportedError({
+      area: "runtime",
+      subject: "onnxruntime-node",
+      problem: `expected the package to load, got: ${messageOf(cause).split("\n")[0]}`,
+      help: "Install it: npm install --ignore-scripts onnxruntime-node",
+      cause,
+    });
+  }
+  return {
+    name: "onnxruntime-node",
+    version: ort.env.versions.node ?? ort.env.versions.common,
+    async load(model, options = {}) {
+      const session = await ort.InferenceSession.create(nodeSource(model), {
+        ...toOrtOptions(options),
+        executionProviders: ["cpu"],
+      });
+      return wrapSession(ort, session);
+    },
+  };
+}
+
+function nodeSource(model: ModelSource): Uint8Array | string {
+  if ("path" in model) return model.path;
+  if (model.external !== undefined && Object.keys(model.external).length > 0) {
+    throw new UnsupportedError({
+      area: "runtime",
+      subject: "onnxruntime-node",
+      problem: "expected a model with external data to be given as a path, got bytes",
+      help: "Write the model to a file first.",
+    });
+  }
+  return model.bytes instanceof Uint8Array ? model.bytes : joinChunks(model.bytes);
+}
