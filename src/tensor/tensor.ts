@@ -157,7 +157,8 @@ export class Tensor {
       });
     }
     const bytes = this.bytes();
-    const aligned = bytes.byteOffset % ArrayType.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice();
+    const aligned =
+      bytes.byteOffset % ArrayType.BYTES_PER_ELEMENT === 0 ? bytes : Uint8Array.prototype.slice.call(bytes); // a Buffer's own slice() is a view
     return new ArrayType(
       aligned.buffer as ArrayBuffer,
       aligned.byteOffset,

@@ -1,0 +1,53 @@
+/**
+ * @file The contract of everything that changes a model: passes, quantizers, pruners, training phases.
+ */
+import type { z } from "zod";
+import type { Model } from "../graph/model.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { Progress } from "../util/progress.ts";
+import type { DataSource } from "./data.ts";
+
+export type Need = "runtime" | "calibration" | "evaluation" | "labels";
+
+/** What a step may use. Everything is optional here; a step's `needs` say what must be there. */
+export interface StepContext {
+  readonly runtime?: Runtime;
+  readonly calibration?: DataSource;
+  readonly progress?: Progress;
+  readonly signal?: AbortSignal;
+  /** Default 0. */
+  readonly seed?: number;
+}
+
+/** Something eligible that a step left alone, and why. */
+export interface LeftAlone {
+  /** The node's or value's name. */
+  readonly subject: string;
+  readonly opType?: string;
+  readonly reason: string;
+}
+
+export interface StepReport {
+  /** How many nodes or values changed; 0 means that the model is as it was. */
+  readonly changed: number;
+  /** What changed, one line each, for people. */
+  readonly changes?: readonly string[];
+  readonly leftAlone?: readonly LeftAlone[];
+}
+
+/**
+ * One step. `options` is a strict zod object whose fields are all described: types, defaults, recipes, flags, help and
+ * documentation come from it.
+ */
+export interface Step<Options extends z.ZodObject = z.ZodObject> {
+  readonly name: string;
+  readonly summary: string;
+  readonly options: Options;
+  readonly needs: readonly Need[];
+  run(model: Model, options: z.output<Options>, context: StepContext): Promise<StepReport> | StepReport;
+}
+
+/** Gives a step its types. */
+export function defineStep<Options extends z.ZodObject>(step: Step<Options>): Step<Options> {
+  return step;
+}
