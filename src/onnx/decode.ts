@@ -4,7 +4,7 @@
 import { FormatError } from "../util/errors.ts";
 import { MAX_DEPTH, MAX_IR_VERSION, MAX_MESSAGES, MAX_MODEL_BYTES } from "./limits.ts";
 import type { ModelProto, TensorProto } from "./messages.ts";
-import { type Field, ModelSchema, type Schema, TensorSchema } from "./schema.ts";
+import { type Field, ModelSchema, type NamedField, type Schema, TensorSchema } from "./schema.ts";
 import { Reader, WIRE } from "./wire.ts";
 
 /**
@@ -73,13 +73,16 @@ function rejectOtherFormats(bytes: Uint8Array): void {
 }
 
 function decode<T extends object>(schema: Schema<T>, bytes: Uint8Array): T {
-  const state = { reader: new Reader(bytes), messages: 0 };
+  const state: State = { reader: new Reader(bytes), messages: 0, items: [], top: 0 };
   return decodeMessage(state, schema as Schema<object>, bytes.byteLength, MAX_DEPTH) as T;
 }
 
 interface State {
   readonly reader: Reader;
   messages: number;
+  /** A stack of list elements on their way into arrays of exactly their number; `top` of them are in use. */
+  readonly items: unknown[];
+  top: number;
 }
 
 type Draft = Record<string, unknown> & { unknown?: Uint8Array[] };
@@ -105,7 +108,7 @@ function decodeMessage(state: State, schema: Schema<object>, end: number, depth:
       else message.unknown.push(span);
       continue;
     }
-    readField(state, message, field, wireType, end, depth, schema);
+    readField(state, message, field, tag, end, depth);
   }
   return message;
 }
@@ -128,80 +131,83 @@ function fits(field: Field, wireType: number): boolean {
   return wireType === NATIVE_WIRE[field.kind] || (field.repeated && wireType === WIRE.bytes);
 }
 
-function readField(
-  state: State,
-  message: Draft,
-  field: Field & { readonly key: string },
-  wireType: number,
-  end: number,
-  depth: number,
-  schema: Schema<object>,
-): void {
+function readField(state: State, message: Draft, field: NamedField, tag: number, end: number, depth: number): void {
   const { reader } = state;
-  const { key, kind, repeated } = field;
-  const where = `${schema.name}.${key}`;
-  switch (kind) {
-    case "message": {
-      const inner = decodeMessage(state, field.schema!(), reader.spanEnd(end, where), depth - 1);
-      if (repeated) push(message, key, inner);
-      else {
-        const earlier = message[key] as Draft | undefined;
-        // protobuf: later occurrences of a singular message are merged into the earlier one.
-        message[key] = earlier === undefined ? inner : merge(earlier, inner, field.schema!());
-      }
-      return;
-    }
-    case "string": {
-      const text = reader.string(reader.spanEnd(end, where));
-      if (repeated) push(message, key, text);
-      else message[key] = text;
-      return;
-    }
-    case "bytes": {
-      const spanEnd = reader.spanEnd(end, where);
-      const span = reader.bytes.subarray(reader.position, spanEnd);
-      reader.position = spanEnd;
-      if (repeated) push(message, key, span);
-      else message[key] = span;
-      return;
-    }
-    case "packed32":
-    case "packed64":
-    case "packedVarint": {
-      const start = reader.position;
-      const spanStart = wireType === WIRE.bytes ? reader.spanEnd(end, where) : undefined;
-      let span: Uint8Array;
-      if (spanStart !== undefined) {
-        span = reader.bytes.subarray(reader.position, spanStart);
-        reader.position = spanStart;
-        const width = kind === "packed32" ? 4 : kind === "packed64" ? 8 : 1;
-        if (span.byteLength % width !== 0) {
-          throw reader.fail(`expected a multiple of ${width} bytes, got ${span.byteLength}`, where, start);
-        }
-        if (kind === "packedVarint" && span.byteLength > 0 && span[span.byteLength - 1]! >= 0x80) {
-          throw reader.fail("expected whole numbers, got a cut-off one", where, start);
-        }
-      } else {
-        reader.skip(wireType, end, 0);
-        span = reader.bytes.subarray(start, reader.position);
-      }
-      appendSpan(message, key, span);
-      return;
-    }
-    default: {
-      if (!repeated || wireType !== WIRE.bytes) {
-        const value = readScalar(reader, kind, end, where);
-        if (repeated) push(message, key, value);
-        else message[key] = value;
-        return;
-      }
-      const spanEnd = reader.spanEnd(end, where);
-      while (reader.position < spanEnd) push(message, key, readScalar(reader, kind, spanEnd, where));
-    }
+  const { key, kind, where } = field;
+  const wireType = tag & 7;
+  if (kind === "packed32" || kind === "packed64" || kind === "packedVarint") {
+    appendSpan(message, key, readPacked(reader, field, wireType, end));
+  } else if (field.repeated) {
+    const base = state.top;
+    do readItem(state, field, wireType, end, depth);
+    while (nextIs(reader, tag, end));
+    appendItems(message, key, state, base);
+  } else if (kind === "message") {
+    const inner = decodeMessage(state, field.schema!(), reader.spanEnd(end, where), depth - 1);
+    const earlier = message[key] as Draft | undefined;
+    // protobuf: later occurrences of a singular message are merged into the earlier one.
+    message[key] = earlier === undefined ? inner : merge(earlier, inner, field.schema!());
+  } else message[key] = readSingle(reader, field, end);
+}
+
+/** Moves past the next tag where it is the same again. */
+function nextIs(reader: Reader, tag: number, end: number): boolean {
+  const { position } = reader;
+  if (position >= end) return false;
+  if (reader.varint(end) === tag && reader.high === 0) return true;
+  reader.position = position;
+  return false;
+}
+
+/** Puts one element on the stack, or all elements of a packed list. */
+function readItem(state: State, field: NamedField, wireType: number, end: number, depth: number): void {
+  const { reader } = state;
+  if (field.kind === "message") {
+    const inner = decodeMessage(state, field.schema!(), reader.spanEnd(end, field.where), depth - 1);
+    state.items[state.top++] = inner;
+  } else if (wireType !== WIRE.bytes || field.kind === "string" || field.kind === "bytes") {
+    state.items[state.top++] = readSingle(reader, field, end);
+  } else {
+    const spanEnd = reader.spanEnd(end, field.where);
+    while (reader.position < spanEnd) state.items[state.top++] = readSingle(reader, field, spanEnd);
   }
 }
 
-function readScalar(reader: Reader, kind: Field["kind"], end: number, where: string): number | bigint {
+/** Takes the elements above `base` off the stack. */
+function appendItems(message: Draft, key: string, state: State, base: number): void {
+  const earlier = message[key] as unknown[] | undefined;
+  if (earlier === undefined) message[key] = state.items.slice(base, state.top);
+  else for (let i = base; i < state.top; i++) earlier.push(state.items[i]);
+  state.top = base;
+}
+
+function readPacked(reader: Reader, { kind, where }: NamedField, wireType: number, end: number): Uint8Array {
+  const start = reader.position;
+  if (wireType !== WIRE.bytes) {
+    reader.skip(wireType, end, 0);
+    return reader.bytes.subarray(start, reader.position);
+  }
+  const span = readSpan(reader, where, end);
+  const width = kind === "packed32" ? 4 : kind === "packed64" ? 8 : 1;
+  if (span.byteLength % width !== 0) {
+    throw reader.fail(`expected a multiple of ${width} bytes, got ${span.byteLength}`, where, start);
+  }
+  if (kind === "packedVarint" && span.byteLength > 0 && span[span.byteLength - 1]! >= 0x80) {
+    throw reader.fail("expected whole numbers, got a cut-off one", where, start);
+  }
+  return span;
+}
+
+function readSpan(reader: Reader, where: string, end: number): Uint8Array {
+  const spanEnd = reader.spanEnd(end, where);
+  const span = reader.bytes.subarray(reader.position, spanEnd);
+  reader.position = spanEnd;
+  return span;
+}
+
+function readSingle(reader: Reader, { kind, where }: NamedField, end: number): string | Uint8Array | number | bigint {
+  if (kind === "string") return reader.string(reader.spanEnd(end, where));
+  if (kind === "bytes") return readSpan(reader, where, end);
   if (kind === "float") {
     reader.need(4, end, where);
     const value = reader.view.getFloat32(reader.position, true);
@@ -211,12 +217,6 @@ function readScalar(reader: Reader, kind: Field["kind"], end: number, where: str
   reader.varint(end);
   if (kind === "int64") return reader.int64();
   return kind === "int32" ? reader.low | 0 : reader.safeInteger(where);
-}
-
-function push(message: Draft, key: string, value: unknown): void {
-  const list = message[key] as unknown[] | undefined;
-  if (list === undefined) message[key] = [value];
-  else list.push(value);
 }
 
 /** Unpacked elements arrive one span each: a growing buffer keeps that linear. */
@@ -244,7 +244,7 @@ function appendSpan(message: Draft, key: string, span: Uint8Array): void {
 function merge(earlier: Draft, later: Draft, schema: Schema<object>): Draft {
   for (const [key, value] of Object.entries(later)) {
     const before = earlier[key];
-    const field = schema.fields[key as keyof typeof schema.fields] as Field | undefined;
+    const field = schema.byKey.get(key);
     if (before === undefined) earlier[key] = value;
     else if (value instanceof Uint8Array && field?.kind.startsWith("packed")) appendSpan(earlier, key, value);
     else if (Array.isArray(value)) earlier[key] = [...(before as unknown[]), ...value];

@@ -1,15 +1,22 @@
 /**
  * @file Messages to bytes, as a list of chunks: tensor contents are passed on, never copied.
  *
- * Two walks in the same order: the first finds the length of every nested message, the second writes. Small parts are
- * collected in one buffer; spans of {@link SPAN_BYTES} and more, and sources, become chunks of their own.
+ * One walk from the last field to the first: the length of a message is known when its head is written. Small parts are
+ * collected in buffers; spans of {@link SPAN_BYTES} and more, and sources, become chunks of their own.
  */
 import type { ByteSource, ModelProto, TensorProto } from "./messages.ts";
-import { type Field, ModelSchema, type Schema, TensorSchema } from "./schema.ts";
-import { asciiLength, encodeString, int64Length, varintLength, WIRE } from "./wire.ts";
+import { ModelSchema, type NamedField, type Schema, TensorSchema } from "./schema.ts";
+import { encodeString, int64Length, varintLength, WIRE } from "./wire.ts";
 
 /** Below it, copying is cheaper than a chunk of its own. */
 const SPAN_BYTES = 4096;
+
+/** Size of the first buffer, and of the largest: each is twice as large as the one before. */
+const FIRST_BUFFER_BYTES = 16 * 1024;
+const LARGEST_BUFFER_BYTES = 1024 * 1024;
+
+/** Longer strings go through TextEncoder, shorter ones are copied in a loop if they are ASCII. */
+const LOOPED_STRING_LENGTH = 128;
 
 /** A part of the output: bytes, or a source that is asked when its turn comes. */
 export type Chunk = Uint8Array | ByteSource;
@@ -49,193 +56,176 @@ export function joinChunks(chunks: readonly Chunk[]): Uint8Array {
 }
 
 function encode<T extends object>(schema: Schema<T>, message: T): Chunk[] {
-  const lengths: number[] = [];
-  const copied = { bytes: 0 };
-  measure(schema as Schema<object>, message as Draft, lengths, copied);
-  const writer = new Writer(copied.bytes);
-  write(schema as Schema<object>, message as Draft, lengths, { next: 1 }, writer);
+  const writer = new Writer();
+  writer.message(schema as Schema<object>, message as Draft);
   return writer.finish();
 }
 
 type Draft = Readonly<Record<string, unknown>> & { readonly unknown?: readonly Uint8Array[] };
 
-/** Stores the length of `message` and of all messages in it in `lengths`, in the order of the walk. */
-function measure(schema: Schema<object>, message: Draft, lengths: number[], copied: { bytes: number }): number {
-  const slot = lengths.length;
-  lengths.push(0);
-  let total = 0;
-  const own = (bytes: number): void => {
-    total += bytes;
-    copied.bytes += bytes;
-  };
-  const span = (bytes: number): void => {
-    total += bytes;
-    if (bytes < SPAN_BYTES) copied.bytes += bytes;
-  };
-  for (const field of schema.ordered) {
-    const value = message[field.key];
-    if (value === undefined) continue;
-    const tagBytes = varintLength(field.number << 3);
-    if (field.kind.startsWith("packed")) {
-      const { byteLength } = value as Uint8Array;
-      own(tagBytes + varintLength(byteLength));
-      span(byteLength);
-      continue;
-    }
-    for (const item of field.repeated ? (value as readonly unknown[]) : [value]) {
-      switch (field.kind) {
-        case "message": {
-          const inner = measure(field.schema!(), item as Draft, lengths, copied);
-          own(tagBytes + varintLength(inner));
-          total += inner;
-          break;
-        }
-        case "bytes": {
-          const { byteLength } = item as Chunk;
-          own(tagBytes + varintLength(byteLength));
-          span(byteLength);
-          break;
-        }
-        case "string": {
-          const ascii = asciiLength(item as string);
-          const length = ascii >= 0 ? ascii : encodeString(item as string).byteLength;
-          own(tagBytes + varintLength(length) + length);
-          break;
-        }
-        default:
-          own(tagBytes + scalarLength(field, item as number | bigint));
-      }
-    }
-  }
-  for (const bytes of message.unknown ?? []) span(bytes.byteLength);
-  lengths[slot] = total;
-  return total;
-}
-
-function scalarLength(field: Field, value: number | bigint): number {
-  if (field.kind === "float") return 4;
-  if (typeof value === "bigint") return int64Length(value);
-  return value < 0 ? 10 : varintLength(value);
-}
-
-function write(
-  schema: Schema<object>,
-  message: Draft,
-  lengths: readonly number[],
-  cursor: { next: number },
-  writer: Writer,
-): void {
-  for (const field of schema.ordered) {
-    const value = message[field.key];
-    if (value === undefined) continue;
-    if (field.kind.startsWith("packed")) {
-      writer.tag(field.number, WIRE.bytes);
-      writer.span(value as Uint8Array);
-      continue;
-    }
-    for (const item of field.repeated ? (value as readonly unknown[]) : [value]) {
-      switch (field.kind) {
-        case "message":
-          writer.tag(field.number, WIRE.bytes);
-          writer.varint(lengths[cursor.next++]!);
-          write(field.schema!(), item as Draft, lengths, cursor, writer);
-          break;
-        case "bytes":
-          writer.tag(field.number, WIRE.bytes);
-          writer.span(item as Chunk);
-          break;
-        case "string":
-          writer.tag(field.number, WIRE.bytes);
-          writer.string(item as string);
-          break;
-        case "float":
-          writer.tag(field.number, WIRE.fixed32);
-          writer.float(item as number);
-          break;
-        default:
-          writer.tag(field.number, WIRE.varint);
-          if (typeof item === "bigint" || (item as number) < 0) writer.int64(BigInt(item as number | bigint));
-          else writer.varint(item as number);
-      }
-    }
-  }
-  for (const bytes of message.unknown ?? []) writer.raw(bytes);
-}
-
+/** Fills buffers from their ends to their starts; chunks are collected in reverse. */
 class Writer {
-  readonly #buffer: Uint8Array;
-  readonly #view: DataView;
   readonly #chunks: Chunk[] = [];
-  #position = 0;
-  #flushed = 0;
+  #buffer = new Uint8Array(FIRST_BUFFER_BYTES);
+  #view = new DataView(this.#buffer.buffer);
+  /** Start of what is written in the buffer. */
+  #position = FIRST_BUFFER_BYTES;
+  /** Start of what went into chunks already. */
+  #flushed = FIRST_BUFFER_BYTES;
+  /** Bytes in chunks. */
+  #total = 0;
+  /** Fields that are set, of all messages around the current one; `#top` of them are in use. */
+  readonly #fields: NamedField[] = [];
+  #top = 0;
 
-  constructor(capacity: number) {
-    this.#buffer = new Uint8Array(capacity);
-    this.#view = new DataView(this.#buffer.buffer);
+  get #length(): number {
+    return this.#total + this.#flushed - this.#position;
   }
 
-  tag(number: number, wireType: number): void {
-    this.varint(number * 8 + wireType);
-  }
-
-  varint(value: number): void {
-    let rest = value;
-    while (rest >= 0x80) {
-      this.#buffer[this.#position++] = (rest % 128) | 0x80;
-      rest = Math.floor(rest / 128);
+  /** Writes a message without its length. */
+  message(schema: Schema<object>, message: Draft): void {
+    if (message.unknown !== undefined) for (const bytes of message.unknown.toReversed()) this.#raw(bytes);
+    const base = this.#top;
+    for (const key in message) {
+      const field = message[key] === undefined ? undefined : schema.byKey.get(key);
+      if (field === undefined) continue;
+      // By number; most messages have them in order already.
+      let i = this.#top++;
+      for (; i > base && this.#fields[i - 1]!.number > field.number; i--) this.#fields[i] = this.#fields[i - 1]!;
+      this.#fields[i] = field;
     }
-    this.#buffer[this.#position++] = rest;
-  }
-
-  int64(value: bigint): void {
-    let rest = BigInt.asUintN(64, value);
-    while (rest >= 0x80n) {
-      this.#buffer[this.#position++] = Number(rest & 0x7fn) | 0x80;
-      rest >>= 7n;
+    for (let i = this.#top - 1; i >= base; i--) {
+      const field = this.#fields[i]!;
+      const value = message[field.key];
+      if (!field.repeated || field.kind.startsWith("packed")) this.#field(field, value);
+      else {
+        const items = value as readonly unknown[];
+        for (let k = items.length - 1; k >= 0; k--) this.#field(field, items[k]);
+      }
     }
-    this.#buffer[this.#position++] = Number(rest);
+    this.#top = base;
   }
 
-  float(value: number): void {
-    this.#view.setFloat32(this.#position, value, true);
-    this.#position += 4;
+  #field(field: NamedField, value: unknown): void {
+    switch (field.kind) {
+      case "message": {
+        const end = this.#length;
+        this.message(field.schema!(), value as Draft);
+        this.#varint(this.#length - end);
+        this.#tag(field.number, WIRE.bytes);
+        return;
+      }
+      case "string":
+        this.#string(value as string);
+        this.#tag(field.number, WIRE.bytes);
+        return;
+      case "float":
+        this.#reserve(4);
+        this.#view.setFloat32(this.#position, value as number, true);
+        this.#tag(field.number, WIRE.fixed32);
+        return;
+      case "int64":
+      case "size":
+      case "int32":
+        if (typeof value === "bigint") this.#int64(value);
+        else if ((value as number) < 0) this.#int64(BigInt(value as number));
+        else this.#varint(value as number);
+        this.#tag(field.number, WIRE.varint);
+        return;
+      default: // bytes and packed payloads
+        this.#raw(value as Chunk);
+        this.#varint((value as Chunk).byteLength);
+        this.#tag(field.number, WIRE.bytes);
+    }
   }
 
-  string(text: string): void {
-    const ascii = asciiLength(text);
-    if (ascii < 0) {
-      const bytes = encodeString(text);
-      this.varint(bytes.byteLength);
-      this.#buffer.set(bytes, this.#position);
-      this.#position += bytes.byteLength;
+  /** Makes room and moves the position to its start. */
+  #reserve(bytes: number): void {
+    if (this.#position < bytes) {
+      this.#flush();
+      const size = Math.max(bytes, Math.min(this.#buffer.byteLength * 2, LARGEST_BUFFER_BYTES));
+      this.#buffer = new Uint8Array(size);
+      this.#view = new DataView(this.#buffer.buffer);
+      this.#position = size;
+      this.#flushed = size;
+    }
+    this.#position -= bytes;
+  }
+
+  #tag(number: number, wireType: number): void {
+    this.#varint(number * 8 + wireType);
+  }
+
+  #varint(value: number): void {
+    if (value < 0x80) {
+      this.#reserve(1);
+      this.#buffer[this.#position] = value;
       return;
     }
-    this.varint(ascii);
-    for (let i = 0; i < ascii; i++) this.#buffer[this.#position++] = text.charCodeAt(i);
+    this.#reserve(varintLength(value));
+    let position = this.#position;
+    let rest = value;
+    for (; rest >= 0x80; rest = Math.floor(rest / 128)) this.#buffer[position++] = (rest % 128) | 0x80;
+    this.#buffer[position] = rest;
   }
 
-  span(chunk: Chunk): void {
-    this.varint(chunk.byteLength);
-    this.raw(chunk);
+  #int64(value: bigint): void {
+    if (value >= 0n && value < 0x80000000n) {
+      this.#varint(Number(value));
+      return;
+    }
+    this.#reserve(int64Length(value));
+    let position = this.#position;
+    let rest = BigInt.asUintN(64, value);
+    for (; rest >= 0x80n; rest >>= 7n) this.#buffer[position++] = Number(rest & 0x7fn) | 0x80;
+    this.#buffer[position] = Number(rest);
   }
 
-  raw(chunk: Chunk): void {
+  #string(text: string): void {
+    const { length } = text;
+    if (length > LOOPED_STRING_LENGTH) {
+      this.#encoded(text);
+      return;
+    }
+    this.#reserve(length);
+    const position = this.#position;
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i);
+      if (code >= 0x80) {
+        this.#position += length;
+        this.#encoded(text);
+        return;
+      }
+      this.#buffer[position + i] = code;
+    }
+    this.#varint(length);
+  }
+
+  #encoded(text: string): void {
+    const bytes = encodeString(text);
+    this.#raw(bytes);
+    this.#varint(bytes.byteLength);
+  }
+
+  #raw(chunk: Chunk): void {
     if (chunk.byteLength < SPAN_BYTES) {
+      this.#reserve(chunk.byteLength);
       this.#buffer.set(chunkBytes(chunk), this.#position);
-      this.#position += chunk.byteLength;
       return;
     }
     this.#flush();
     this.#chunks.push(chunk);
+    this.#total += chunk.byteLength;
+  }
+
+  #flush(): void {
+    if (this.#position < this.#flushed) this.#chunks.push(this.#buffer.subarray(this.#position, this.#flushed));
+    this.#total += this.#flushed - this.#position;
+    this.#flushed = this.#position;
   }
 
   finish(): Chunk[] {
     this.#flush();
-    return this.#chunks;
-  }
-
-  #flush(): void {
-    if (this.#position > this.#flushed) this.#chunks.push(this.#buffer.subarray(this.#flushed, this.#position));
-    this.#flushed = this.#position;
+    return this.#chunks.reverse();
   }
 }

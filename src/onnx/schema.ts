@@ -31,18 +31,35 @@ export interface Field {
 
 export type Fields<T> = { readonly [K in keyof Required<Omit<T, "unknown">>]: Field };
 
+/** A field with its property's name, and how messages call it: "TensorProto.dims". */
+export interface NamedField extends Field {
+  readonly key: string;
+  readonly where: string;
+}
+
 /** A message's name, its fields by property name and the same fields by number. */
 export interface Schema<T extends object> {
   readonly name: string;
   readonly fields: Fields<T>;
-  readonly byNumber: readonly ((Field & { readonly key: string }) | undefined)[];
-  readonly ordered: readonly (Field & { readonly key: string })[];
+  readonly byNumber: readonly (NamedField | undefined)[];
+  readonly byKey: ReadonlyMap<string, NamedField>;
 }
 
 function schema<T extends object>(name: string, fields: Fields<T>): Schema<T> {
-  const byNumber: ((Field & { key: string }) | undefined)[] = [];
-  for (const [key, field] of Object.entries(fields) as [string, Field][]) byNumber[field.number] = { ...field, key };
-  return { name, fields, byNumber, ordered: byNumber.filter((field) => field !== undefined) };
+  const named = (Object.entries(fields) as [string, Field][]).map(
+    ([key, { number, kind, repeated, schema: of }]): NamedField => ({
+      number,
+      kind,
+      repeated,
+      schema: of,
+      key,
+      where: `${name}.${key}`,
+    }),
+  );
+  const byNumber: (NamedField | undefined)[] = Array(Math.max(...named.map((field) => field.number)) + 1);
+  byNumber.fill(undefined);
+  for (const field of named) byNumber[field.number] = field;
+  return { name, fields, byNumber, byKey: new Map(named.map((field) => [field.key, field])) };
 }
 
 const one = (number: number, kind: FieldKind): Field => ({ number, kind, repeated: false });

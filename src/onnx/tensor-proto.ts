@@ -96,8 +96,13 @@ export function tensorFromProto(proto: TensorProto, external?: ExternalData): Te
 /** The message for a tensor. One that came from a file and is inside it is passed on as it was, with the given name. */
 export function tensorToProto(tensor: Tensor, name: string | undefined): TensorProto {
   const { source } = tensor;
-  if (source instanceof ProtoSource && !source.isExternal) {
-    return source.proto.name === name ? source.proto : { ...source.proto, name };
+  if (source instanceof ProtoSource && !source.isExternal && source.proto.dataType === DTYPES[tensor.dtype].code) {
+    const { proto } = source;
+    const dims = proto.dims ?? [];
+    // A reshaped tensor has the same contents under other dimensions.
+    const reshaped = dims.length !== tensor.dims.length || dims.some((dim, axis) => dim !== tensor.dims[axis]);
+    if (reshaped) return { ...proto, name, dims: [...tensor.dims] };
+    return proto.name === name ? proto : { ...proto, name };
   }
   const kept: TensorProto = source instanceof ProtoSource ? { ...source.proto } : {};
   delete kept.externalData;

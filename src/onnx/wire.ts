@@ -12,6 +12,15 @@ export const WIRE = { varint: 0, fixed64: 1, bytes: 2, startGroup: 3, endGroup: 
 const utf8Strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const utf8 = new TextEncoder();
 
+/** Attributes are full of small integers: shared ones cost no memory. */
+const SMALL_INTEGERS: readonly bigint[] = Array.from({ length: 1024 }, (_, i) => BigInt(i));
+
+/** Longer strings (doc strings, metadata) hardly repeat. */
+const SHARED_STRING_BYTES = 64;
+
+/** A list of each length, to be filled with character codes: `apply` then makes a flat string. */
+const charCodes: readonly number[][] = Array.from({ length: SHARED_STRING_BYTES + 1 }, (_, i) => Array(i).fill(0));
+
 /** A cursor over bytes. Varints leave their halves in `low` and `high` (unsigned) so that no bigint is made in vain. */
 export class Reader {
   readonly bytes: Uint8Array;
@@ -73,6 +82,7 @@ export class Reader {
 
   /** The varint just read as a signed 64-bit integer. */
   int64(): bigint {
+    if (this.high === 0) return this.low < SMALL_INTEGERS.length ? SMALL_INTEGERS[this.low]! : BigInt(this.low);
     return BigInt.asIntN(64, (BigInt(this.high) << 32n) | BigInt(this.low));
   }
 
@@ -102,22 +112,38 @@ export class Reader {
     }
   }
 
+  /** Names repeat (every value is made and used): strings read before, by hash; a later one takes the place. */
+  #shared: (string | undefined)[] | undefined;
+
   /** The string from the current position up to `end`. */
   string(end: number): string {
-    const bytes = this.bytes;
+    const { bytes } = this;
     const start = this.position;
+    const length = end - start;
     this.position = end;
-    if (end - start <= 64) {
-      let text = "";
-      let i = start;
-      for (; i < end; i++) {
-        const byte = bytes[i]!;
-        if (byte >= 0x80) break;
-        text += String.fromCharCode(byte);
-      }
-      if (i === end) return text;
+    if (length === 0) return "";
+    if (length > SHARED_STRING_BYTES) return decodeString(bytes.subarray(start, end));
+    let hash = 0x811c9dc5; // FNV-1a
+    let all = 0;
+    for (let i = start; i < end; i++) {
+      const byte = bytes[i]!;
+      all |= byte;
+      hash = Math.imul(hash ^ byte, 0x01000193);
     }
-    return decodeString(bytes.subarray(start, end));
+    if (all >= 0x80) return decodeString(bytes.subarray(start, end));
+    this.#shared ??= new Array(tableSize(bytes.byteLength)).fill(undefined);
+    const slot = (hash ^ (hash >>> 15)) & (this.#shared.length - 1);
+    const known = this.#shared[slot];
+    if (known !== undefined && known.length === length) {
+      let i = 0;
+      while (i < length && known.charCodeAt(i) === bytes[start + i]) i++;
+      if (i === length) return known;
+    }
+    const codes = charCodes[length]!;
+    for (let i = 0; i < length; i++) codes[i] = bytes[start + i]!;
+    const text = String.fromCharCode.apply(null, codes);
+    this.#shared[slot] = text;
+    return text;
   }
 
   /** Moves past a field of the given wire type. Groups are skipped whole. */
@@ -149,6 +175,13 @@ export class Reader {
         throw this.fail(`expected a wire type of 0, 1, 2 or 5, got ${wireType}`);
     }
   }
+}
+
+/** A power of two: about one slot for every 64 bytes, within 256 and 65,536. */
+function tableSize(byteLength: number): number {
+  let size = 256;
+  while (size < 65_536 && size * 64 < byteLength) size *= 2;
+  return size;
 }
 
 /** UTF-8 to text; bytes that are not UTF-8 become U+DC80…U+DCFF. */

@@ -20,6 +20,7 @@ export const CLEAN_UP = [
   hoistConstants,
   eliminateIdentity,
   foldConstants,
+  fuseAffine,
   fuseBatchNorm,
   fuseAffine,
   eliminateIdentity,

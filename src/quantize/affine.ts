@@ -9,8 +9,10 @@
  * - Storing `q + 1.5 · 2^23` as float32 rounds q to an integer, ties to even, and leaves it in the low bits of the word. The
  *   words of larger sums, up to ±infinity, are ordered like the sums, so saturation compares integers.
  *
- * **The bound.** Unsaturated, `|x - dequantize(quantize(x))| <= scale / 2 + |x| · 2^-23`: the second term is the float32
- * rounding of the quotient and of the product, for int8 at most 3e-5 of a step, and no float32 rule is without it.
+ * **The bound.** Unsaturated, `|x - dequantize(quantize(x))| <= scale / 2 + (|x| + scale) · 2^-23`; for every element of a range
+ * `min <= 0 <= max` whose parameters `chooseQParams` made, `scale / 2 + (max - min + scale) · 2^-22`. The terms after scale / 2
+ * are the float32 roundings of quotient, product, scale and span: for int8 at most 6e-5 of a step. A rule without them would
+ * give other codes than the runtime does.
  */
 import { checkFinite, checkSize, forEachSpan, type GroupView } from "./granularity.ts";
 import { CODE_RANGES, checkQParams, type QParams } from "./qparams.ts";

@@ -2,7 +2,7 @@
  * @file What the two ONNX Runtime packages share: their tensors and options, which differ from ours in form only.
  */
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-common";
-import { type DType, DTYPES } from "../tensor/dtype.ts";
+import { DTYPES, type DType } from "../tensor/dtype.ts";
 import { bytesOf, Tensor } from "../tensor/tensor.ts";
 import { UnsupportedError } from "../util/errors.ts";
 import type { Port, Session, SessionOptions, Tensors } from "./runtime.ts";

@@ -24,6 +24,11 @@ export class Facts {
     return this.#all.rank(value);
   }
 
+  /** Element type. */
+  dtype(value: Value): DType | undefined {
+    return this.#all.dtype(value);
+  }
+
   /**
    * Element type of a value that holds floats, because its operator takes nothing else: as declared or followed through
    * the graph, else the model's only float type, if it mentions just one.
@@ -82,6 +87,7 @@ class Known {
     if (node.domain !== "" || !Object.hasOwn(OPS, node.opType)) return;
     const { rank, length, dtype = sameDtype } = OPS[node.opType]!;
     const [rankNow, lengthNow, dtypeNow] = [rank(node, this), length?.(node, this), dtype(node, this)];
+    this.#mention(dtypeNow);
     node.outputs.forEach((value, index) => {
       if (value === undefined) return;
       if (rankNow !== undefined) this.#ranks.set(value, rankNow);
@@ -114,6 +120,12 @@ const broadcastRank: Ask<number> = (node, known) => {
     rank = Math.max(rank, own);
   }
   return rank;
+};
+
+/** The same for lengths; scalars stretch. */
+const broadcastLength: Ask<number> = (node, known) => {
+  const lengths = node.inputs.map((value) => (known.rank(value) === 0 ? 1 : known.length(value)));
+  return lengths.every((length) => length !== undefined) ? Math.max(...lengths) : undefined;
 };
 
 const firstKnownRank: Ask<number> = (node, known) =>
@@ -156,7 +168,8 @@ const gatherRank: Ask<number> = (node, known) => {
 const slicedLength: Ask<number> = (node, known) => {
   const length = known.length(node.inputs[0]);
   const [start, end] = [listOf(node, "starts", 1), listOf(node, "ends", 2)].map((list) => list?.[0]);
-  if (length === undefined || start === undefined || end === undefined || node.inputs[4] !== undefined) return undefined;
+  if (length === undefined || start === undefined || end === undefined || node.inputs[4] !== undefined)
+    return undefined;
   const within = (index: number): number => Math.min(Math.max(index < 0 ? index + length : index, 0), length);
   return Math.max(within(end) - within(start), 0);
 };
@@ -185,9 +198,6 @@ function rows(ops: string, row: Row): Readonly<Record<string, Row>> {
   return Object.fromEntries(ops.split(" ").map((op) => [op, row]));
 }
 
-/** Types of results that the first input does not tell are left open. */
-const open: Ask<DType> = always(undefined);
-
 const OPS: Readonly<Record<string, Row>> = {
   ...rows(
     "Abs AveragePool BatchNormalization Ceil Clip Conv ConvTranspose CumSum DepthToSpace Dropout Elu Erf Exp Floor " +
@@ -195,9 +205,9 @@ const OPS: Readonly<Record<string, Row>> = {
       "LeakyRelu Log LogSoftmax LpNormalization LpPool MaxPool MeanVarianceNormalization Neg PRelu Pad Reciprocal Relu " +
       "Resize Round ScatterElements Selu Sigmoid Sign Softmax Softplus Softsign SpaceToDepth Split Sqrt Tanh " +
       "ThresholdedRelu Tile TopK Upsample",
-    { rank: sameRank, length: undefined },
+    { rank: sameRank },
   ),
-  ...rows("Add Div Max Mean Min Mod Mul Pow Sub Sum", { rank: broadcastRank }),
+  ...rows("Add Div Max Mean Min Mod Mul Pow Sub Sum", { rank: broadcastRank, length: broadcastLength }),
   ...rows("And Equal Greater GreaterOrEqual Less LessOrEqual Or Xor", { rank: broadcastRank, dtype: always("bool") }),
   ...rows("ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum", {
     rank: reducedRank,
@@ -209,8 +219,11 @@ const OPS: Readonly<Record<string, Row>> = {
   },
   Concat: { rank: firstKnownRank, length: sumOfLengths },
   Constant: constantRow,
+  ConstantOfShape: {
+    rank: (node, known) => known.length(node.inputs[0]),
+    dtype: (node) => node.tensor("value")?.dtype ?? "float32",
+  },
   DequantizeLinear: { rank: sameRank, dtype: (node, known) => known.dtype(node.inputs[1]) },
-  Expand: { rank: open as Ask<number> },
   Flatten: { rank: always(2) },
   Gather: {
     rank: gatherRank,

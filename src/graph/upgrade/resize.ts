@@ -41,18 +41,24 @@ function statedCoordinates(node: Node): Outcome {
 }
 
 /**
- * Opset 13 dropped "tf_half_pixel_for_nn", x = (x' + 0.5) / scale. With floor that is "half_pixel", half less, rounded
- * to the nearest: floor(x) = floor((x - 0.5) + 0.5).
+ * Opset 13 dropped "tf_half_pixel_for_nn", x = (x' + 0.5) / scale. "half_pixel" is half less, so that
+ * floor(x) = floor((x - 0.5) + 0.5), its round_prefer_ceil, and ceil(x - 0.5), x's round_prefer_floor, is its ceil.
  */
+const HALF_PIXEL_ROUNDING: ReadonlyMap<string, string> = new Map([
+  ["floor", "round_prefer_ceil"],
+  ["round_prefer_floor", "ceil"],
+]);
+
 function withoutTfHalfPixel(node: Node): Outcome {
   if (node.string("coordinate_transformation_mode") !== "tf_half_pixel_for_nn") return false;
   const mode = node.string("mode", "nearest");
   const rounding = node.string("nearest_mode", "round_prefer_floor");
-  if (mode !== "nearest" || rounding !== "floor") {
-    return `opset 13 has no "tf_half_pixel_for_nn", and with ${mode}, ${rounding} nothing equals it`;
+  const rounded = HALF_PIXEL_ROUNDING.get(rounding);
+  if (mode !== "nearest" || rounded === undefined) {
+    return `opset 13 has no "tf_half_pixel_for_nn", and with mode ${mode} and ${rounding} nothing equals it`;
   }
   node.set("coordinate_transformation_mode", { string: "half_pixel" });
-  node.set("nearest_mode", { string: "round_prefer_ceil" });
+  node.set("nearest_mode", { string: rounded });
   return true;
 }
 

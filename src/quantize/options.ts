@@ -1,0 +1,52 @@
+/**
+ * @file The options that all schemes share, and the choice of nodes that they describe.
+ */
+import { z } from "zod";
+import type { Node } from "../graph/node.ts";
+import { DEFAULT_TARGETS, TARGET_NAMES } from "../runtime/targets.ts";
+
+export const commonOptions = {
+  target: z
+    .array(z.enum(TARGET_NAMES))
+    .min(1)
+    .default([...DEFAULT_TARGETS])
+    .describe("runtimes the file is meant for; what runs slower there stays in float"),
+  include: z.array(z.string()).default([]).describe("only nodes whose name matches one of these patterns (* and ?)"),
+  exclude: z.array(z.string()).default([]).describe("no nodes whose name matches one of these patterns (* and ?)"),
+  ops: z.array(z.string()).default([]).describe("only these operator types, for example MatMul,Gemm"),
+  excludeOps: z.array(z.string()).default([]).describe("none of these operator types"),
+  minSqnr: z
+    .number()
+    .default(20)
+    .describe("weights whose signal-to-quantization-noise ratio is lower stay in float (decibels)"),
+  minElements: z.number().int().min(1).default(256).describe("weights with fewer elements stay in float"),
+  force: z.boolean().default(false).describe("quantize what would be slower or less exact, too"),
+} as const;
+
+export type CommonOptions = z.output<z.ZodObject<typeof commonOptions>>;
+
+/** Why the options leave a node out, or undefined where they do not. */
+export function leftOut(node: Pick<Node, "label" | "opType">, options: CommonOptions): string | undefined {
+  const matches = (patterns: readonly string[]): boolean => patterns.some((pattern) => glob(pattern).test(node.label));
+  if (options.include.length > 0 && !matches(options.include)) return "include does not name it";
+  if (matches(options.exclude)) return "exclude names it";
+  if (options.ops.length > 0 && !options.ops.includes(node.opType)) return `ops does not name ${node.opType}`;
+  if (options.excludeOps.includes(node.opType)) return `exclude-ops names ${node.opType}`;
+  return undefined;
+}
+
+const patterns = new Map<string, RegExp>();
+
+/** `*` stands for any text, `?` for one character; everything else for itself. The whole name must match. */
+function glob(pattern: string): RegExp {
+  let compiled = patterns.get(pattern);
+  if (compiled === undefined) {
+    const source = pattern
+      .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+      .replaceAll("*", ".*")
+      .replaceAll("?", ".");
+    compiled = new RegExp(`^${source}$`, "s");
+    patterns.set(pattern, compiled);
+  }
+  return compiled;
+}

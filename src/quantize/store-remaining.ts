@@ -1,0 +1,29 @@
+/**
+ * @file After integer kernels were placed: stores the float weights that are left in 8 bits, computed in float.
+ */
+import type { Model } from "../graph/model.ts";
+import { isDepthwise } from "../graph/ops/weights.ts";
+import type { LeftAlone } from "../step/step.ts";
+import type { CommonOptions } from "./options.ts";
+import { findWeights, storeWeight } from "./weight-int8.ts";
+
+/**
+ * Stores what can be stored; what cannot keeps the reason that it has. Weights of nodes that were left alone because of
+ * their loss, or by the options, and depthwise weights (few bytes, and the most sensitive of all) stay as they are.
+ * @returns How many were stored.
+ */
+export function storeRemaining(model: Model, options: CommonOptions, leftAlone: LeftAlone[]): number {
+  let stored = 0;
+  for (const weight of findWeights(model)) {
+    if (!options.force && [...weight.value.users].some(isDepthwise)) continue;
+    if (storeWeight(weight, options, "cast") !== undefined) continue;
+    stored++;
+    const users = new Set([weight.user.label, weight.value.name]);
+    for (const [index, entry] of leftAlone.entries()) {
+      if (users.has(entry.subject)) {
+        leftAlone[index] = { ...entry, reason: `${entry.reason}; its weight is stored in 8 bits` };
+      }
+    }
+  }
+  return stored;
+}

@@ -1,0 +1,91 @@
+/**
+ * @file Quantizes one constant weight: scales, codes and what is lost, kept small for models larger than memory.
+ */
+import type { Value } from "../graph/value.ts";
+import { byteLengthOf, elementCount } from "../tensor/dtype.ts";
+import { bytesOf, isFloatingPoint, Tensor } from "../tensor/tensor.ts";
+import { TersorError } from "../util/errors.ts";
+import { minMax, quantize } from "./affine.ts";
+import { type Granularity, groupView } from "./granularity.ts";
+import { type QParams, qparamsFromRanges } from "./qparams.ts";
+import { weightSqnr } from "./sqnr.ts";
+
+export interface QuantizedWeight {
+  /** Codes with the weight's dimensions (or transposed, where that was asked for). */
+  readonly codes: Tensor;
+  readonly qparams: QParams;
+  /** Signal-to-quantization-noise ratio in decibels. */
+  readonly sqnr: number;
+}
+
+export interface WeightScheme {
+  readonly dtype: "int8" | "uint8";
+  readonly granularity: Granularity;
+  /** 7 bits, for processors on which u8×s8 products saturate. Default false. */
+  readonly reduceRange?: boolean;
+  /** Smallest scale of each channel, where something else than the weight needs it to be larger. */
+  readonly minScale?: Float32Array;
+  /** Factor on all values before quantization. Default 1. */
+  readonly factor?: number;
+  /** Store a matrix `[N, K]` as `[K, N]`. The granularity is that of the matrix before. Default false. */
+  readonly transpose?: boolean;
+}
+
+/** Codes above it are computed again when they are written rather than kept. */
+const KEEP_BYTES = 32 * 1024 * 1024;
+
+/** Weights as small as 1e-30 are no reason to round their scale up to PyTorch's epsilon, which is meant for activations. */
+const WEIGHT_EPS = 2 ** -126;
+
+/**
+ * Symmetric quantization of a weight without the lowest code (−127 … 127; 1 … 255 around 128).
+ * @returns The result, or the reason why it cannot be.
+ */
+export function quantizeWeight(value: Value, scheme: WeightScheme): QuantizedWeight | string {
+  const tensor = value.constant;
+  if (tensor === undefined) return "its weight is not constant";
+  if (!isFloatingPoint(tensor.dtype)) return `its weight is ${tensor.dtype}`;
+  if (tensor.size === 0) return "its weight is empty";
+  try {
+    const { dims } = tensor;
+    const view = groupView(dims, scheme.granularity, `weight "${value.name}"`);
+    const read = (): Float32Array => scaled(tensor.floats(), scheme.factor);
+    const data = read();
+    const qparams = qparamsFromRanges(minMax(data, view), view, {
+      dtype: scheme.dtype,
+      symmetric: true,
+      narrowRange: true,
+      reduceRange: scheme.reduceRange,
+      eps: WEIGHT_EPS,
+    });
+    scheme.minScale?.forEach((least, group) => {
+      if (qparams.scale[group]! < least) qparams.scale[group] = least;
+    });
+    const codes = quantize(data, view, qparams);
+    const sqnr = weightSqnr(data, view, qparams, codes).overall;
+    const shape = scheme.transpose ? dims.toReversed() : dims;
+    const arrange = (computed: ArrayBufferView & { readonly length: number }): Uint8Array =>
+      scheme.transpose ? transpose(bytesOf(computed), dims[0]!, dims[1]!) : bytesOf(computed);
+    const length = byteLengthOf(scheme.dtype, elementCount(dims));
+    if (length > KEEP_BYTES) {
+      const again = (): Uint8Array => arrange(quantize(read(), view, qparams));
+      return { codes: Tensor.deferred(scheme.dtype, shape, again), qparams, sqnr };
+    }
+    const bytes = arrange(codes);
+    return { codes: new Tensor(scheme.dtype, shape, { byteLength: length, bytes: () => bytes }), qparams, sqnr };
+  } catch (error) {
+    if (error instanceof TersorError && error.code === "GRAPH") return error.message;
+    throw error;
+  }
+}
+
+function scaled(data: Float32Array, factor = 1): Float32Array {
+  return factor === 1 ? data : data.map((value) => value * factor);
+}
+
+/** One byte per element, `[rows, columns]` to `[columns, rows]`. */
+function transpose(bytes: Uint8Array, rows: number, columns: number): Uint8Array {
+  const result = new Uint8Array(bytes.length);
+  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) result[c * rows + r] = bytes[r * columns + c]!;
+  return result;
+}

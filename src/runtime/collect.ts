@@ -1,0 +1,172 @@
+/**
+ * @file Looks at values inside a model while it runs: shapes of all of them, or contents of some, sample by sample.
+ */
+import type { Model } from "../graph/model.ts";
+import { toOnnx } from "../graph/to-onnx.ts";
+import type { Value } from "../graph/value.ts";
+import { type Chunk, encodeModel, joinChunks } from "../onnx/encode.ts";
+import type { GraphProto, ModelProto, NodeProto } from "../onnx/messages.ts";
+import { elementCount } from "../tensor/dtype.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { InputError } from "../util/errors.ts";
+import { checkCancelled, type Progress } from "../util/progress.ts";
+import type { Runtime, Tensors } from "./runtime.ts";
+
+/** What is needed of a data source: feeds that can be read again in the same order. */
+export interface FeedSource {
+  readonly name: string;
+  readonly length?: number;
+  samples(): Iterable<{ readonly inputs: Tensors }> | AsyncIterable<{ readonly inputs: Tensors }>;
+}
+
+/** A copy of the message in which only `outputs` are outputs; types are left to the runtime's inference. */
+function withOutputs(proto: ModelProto, outputs: readonly string[], extra: readonly NodeProto[] = []): Chunk[] {
+  const graph: GraphProto = {
+    ...proto.graph,
+    node: [...(proto.graph?.node ?? []), ...extra],
+    output: outputs.map((name) => proto.graph?.output?.find((info) => info.name === name) ?? { name }),
+  };
+  return encodeModel({ ...proto, graph });
+}
+
+/**
+ * Dimensions of the values of the main graph for one set of inputs, found by running the model once with a Shape node
+ * behind each. Values that are no tensors, or that optional outputs leave out, have no entry.
+ */
+export async function observeShapes(
+  model: Model,
+  runtime: Runtime,
+  feeds: Tensors,
+): Promise<ReadonlyMap<Value, readonly number[]>> {
+  const values: Value[] = [];
+  for (const node of model.graph.nodes()) {
+    for (const value of node.outputs) {
+      if (value !== undefined && (value.type === undefined || value.type.tensorType !== undefined)) values.push(value);
+    }
+  }
+  const proto = toOnnx(model);
+  const name = (index: number): string => `tersor_shape_${index}`;
+  const observe = async (chosen: readonly Value[]): Promise<Map<Value, readonly number[]>> => {
+    const shapes = new Map<Value, readonly number[]>();
+    if (chosen.length === 0) return shapes;
+    const nodes = chosen.map(
+      (value, index): NodeProto => ({ input: [value.name], output: [name(index)], opType: "Shape", name: name(index) }),
+    );
+    const outputs = chosen.map((_value, index) => name(index));
+    const session = await runtime.load({ bytes: joinChunks(withOutputs(proto, outputs, nodes)) }, SHAPE_SESSION);
+    try {
+      const results = await session.run(feeds);
+      chosen.forEach((value, index) => {
+        shapes.set(value, results[name(index)]!.numbers());
+      });
+    } finally {
+      await session.release();
+    }
+    return shapes;
+  };
+  const shapes = new Map(await observe(values));
+  for (const value of model.graph.inputs) {
+    const feed = feeds[value.name];
+    if (feed !== undefined) shapes.set(value, feed.dims);
+  }
+  for (const value of model.graph.initializers) if (value.initializer) shapes.set(value, value.initializer.dims);
+  return shapes;
+}
+
+/** Fusions would only have to be undone for values in the middle of them. */
+const SHAPE_SESSION = { graphOptimization: "basic" } as const;
+
+export interface CollectOptions {
+  /** Bytes of values that may be held at once; more values are collected in several passes over the data. Default 256 MB. */
+  readonly budget?: number;
+  readonly progress?: Progress;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Runs the model on all samples and shows the contents of `points` (float values of the main graph) to `observe`.
+ * The data are read once per group of points that fits the budget.
+ * @returns The number of samples.
+ * @throws InputError where the source has no samples.
+ */
+export async function collect(
+  model: Model,
+  runtime: Runtime,
+  points: readonly Value[],
+  source: FeedSource,
+  observe: (point: Value, tensor: Tensor) => void,
+  options: CollectOptions = {},
+): Promise<number> {
+  const proto = toOnnx(model);
+  const groups = await groupPoints(model, runtime, points, source, options.budget ?? 256e6);
+  let count = 0;
+  for (const [index, group] of groups.entries()) {
+    const outputs = group.filter((value) => !value.isInput).map((value) => value.name);
+    const inputs = group.filter((value) => value.isInput);
+    // A model without outputs does not load; the first real one costs nothing.
+    const fetched = outputs.length > 0 ? outputs : [model.graph.outputs[0]!.name];
+    const session = await runtime.load({ bytes: joinChunks(withOutputs(proto, fetched)) });
+    try {
+      count = 0;
+      for await (const sample of source.samples()) {
+        checkCancelled(options.signal);
+        for (const value of inputs) {
+          const tensor = sample.inputs[value.name];
+          if (tensor !== undefined) observe(value, tensor);
+        }
+        if (outputs.length > 0) {
+          const results = await session.run(sample.inputs, outputs);
+          for (const value of group) {
+            const tensor = results[value.name];
+            if (tensor !== undefined && !value.isInput) observe(value, tensor);
+          }
+        }
+        count++;
+        const done = index * (source.length ?? count) + count;
+        options.progress?.(
+          "calibrating",
+          done,
+          source.length === undefined ? undefined : groups.length * source.length,
+        );
+      }
+    } finally {
+      await session.release();
+    }
+  }
+  if (count === 0) {
+    throw new InputError({
+      area: "data",
+      subject: source.name,
+      problem: "expected samples, found none",
+      help: "Give a folder of .npz files or a module that yields samples.",
+    });
+  }
+  return count;
+}
+
+/** Points in groups whose tensors for the first sample take at most `budget` bytes together. */
+async function groupPoints(
+  model: Model,
+  runtime: Runtime,
+  points: readonly Value[],
+  source: FeedSource,
+  budget: number,
+): Promise<Value[][]> {
+  let shapes: ReadonlyMap<Value, readonly number[]> = new Map();
+  for await (const sample of source.samples()) {
+    shapes = await observeShapes(model, runtime, sample.inputs);
+    break;
+  }
+  const groups: Value[][] = [];
+  let room = 0;
+  for (const point of points) {
+    const bytes = 4 * elementCount(shapes.get(point) ?? []);
+    if (groups.length === 0 || bytes > room) {
+      groups.push([]);
+      room = budget;
+    }
+    groups.at(-1)!.push(point);
+    room -= bytes;
+  }
+  return groups;
+}
