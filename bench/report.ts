@@ -2,7 +2,7 @@
  * @file What every bench shares: the machine's description, interleaved timing, a table on stdout, a JSON file in bench/results.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
@@ -15,6 +15,8 @@ export interface Machine {
   readonly node: string;
   readonly v8: string;
   readonly platform: string;
+  /** Load average of the last minute at the end of the run: about 1 for a bench that had the machine to itself. */
+  readonly load: number;
   /** UTC, ISO 8601. */
   readonly date: string;
 }
@@ -27,6 +29,7 @@ export function machine(): Machine {
     node: process.version,
     v8: process.versions.v8,
     platform: `${process.platform}-${process.arch}`,
+    load: Number(loadavg()[0]!.toFixed(2)),
     date: new Date().toISOString(),
   };
 }
@@ -123,7 +126,7 @@ export function report(
   results: unknown = table,
 ): void {
   const where = machine();
-  console.log(`${name}: ${where.cpu}, ${where.cores} cores, Node ${where.node}, ${where.date}`);
+  console.log(`${name}: ${where.cpu}, ${where.cores} cores, Node ${where.node}, load ${where.load}, ${where.date}`);
   console.log(formatTable(table));
   const folder = new URL("./results/", import.meta.url);
   mkdirSync(folder, { recursive: true });

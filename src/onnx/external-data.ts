@@ -150,6 +150,17 @@ export function withChecksums(model: ModelProto, digests: ReadonlyMap<string, st
   });
 }
 
+/** The data files that a model refers to, each once. */
+export function externalLocations(model: ModelProto): string[] {
+  const locations = new Set<string>();
+  mapInitializers(model, (tensor) => {
+    const location = tensor.externalData?.find((entry) => entry.key === "location")?.value;
+    if (tensor.dataLocation === DATA_LOCATION.external && location !== undefined) locations.add(location);
+    return tensor;
+  });
+  return [...locations];
+}
+
 /** A model with every initializer, those of subgraphs too, replaced by what `change` makes of it. */
 function mapInitializers(model: ModelProto, change: (tensor: TensorProto) => TensorProto): ModelProto {
   const inGraph = (graph: GraphProto): GraphProto => ({

@@ -112,37 +112,44 @@ export class Reader {
     }
   }
 
-  /** Names repeat (every value is made and used): strings read before, by hash; a later one takes the place. */
-  #shared: (string | undefined)[] | undefined;
+  /** Names repeat (every value is made and used): strings read before and where they start, by hash; the last stays. */
+  #strings: string[] = [];
+  #starts: Int32Array | undefined;
 
   /** The string from the current position up to `end`. */
   string(end: number): string {
-    const { bytes } = this;
+    const { bytes, view } = this;
     const start = this.position;
     const length = end - start;
     this.position = end;
     if (length === 0) return "";
     if (length > SHARED_STRING_BYTES) return decodeString(bytes.subarray(start, end));
-    let hash = 0x811c9dc5; // FNV-1a
+    // Four bytes at a time: FNV-1a over words, and whether all are ASCII.
+    const words = end - (length & 3);
+    let hash = length;
     let all = 0;
-    for (let i = start; i < end; i++) {
-      const byte = bytes[i]!;
-      all |= byte;
-      hash = Math.imul(hash ^ byte, 0x01000193);
+    for (let i = start; i < words; i += 4) {
+      const word = view.getInt32(i, true);
+      all |= word;
+      hash = Math.imul(hash ^ word ^ (word >>> 15), 0x01000193);
     }
-    if (all >= 0x80) return decodeString(bytes.subarray(start, end));
-    this.#shared ??= new Array(tableSize(bytes.byteLength)).fill(undefined);
-    const slot = (hash ^ (hash >>> 15)) & (this.#shared.length - 1);
-    const known = this.#shared[slot];
-    if (known !== undefined && known.length === length) {
-      let i = 0;
-      while (i < length && known.charCodeAt(i) === bytes[start + i]) i++;
-      if (i === length) return known;
+    for (let i = words; i < end; i++) {
+      all |= bytes[i]!;
+      hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
     }
+    if ((all & 0x80808080) !== 0) return decodeString(bytes.subarray(start, end));
+    this.#starts ??= new Int32Array(tableSize(bytes.byteLength)).fill(-1);
+    const slot = (hash ^ (hash >>> 15)) & (this.#starts.length - 1);
+    const other = this.#starts[slot]!;
+    if (other >= 0) {
+      const known = this.#strings[slot]!;
+      if (known.length === length && sameBytes(view, other, start, length)) return known;
+    } else if (this.#strings.length === 0) this.#strings = new Array<string>(this.#starts.length).fill("");
     const codes = charCodes[length]!;
     for (let i = 0; i < length; i++) codes[i] = bytes[start + i]!;
     const text = String.fromCharCode.apply(null, codes);
-    this.#shared[slot] = text;
+    this.#strings[slot] = text;
+    this.#starts[slot] = start;
     return text;
   }
 
@@ -175,6 +182,13 @@ export class Reader {
         throw this.fail(`expected a wire type of 0, 1, 2 or 5, got ${wireType}`);
     }
   }
+}
+
+function sameBytes(view: DataView, a: number, b: number, length: number): boolean {
+  let i = 0;
+  for (; i + 4 <= length; i += 4) if (view.getInt32(a + i, true) !== view.getInt32(b + i, true)) return false;
+  for (; i < length; i++) if (view.getUint8(a + i) !== view.getUint8(b + i)) return false;
+  return true;
 }
 
 /** A power of two: about one slot for every 64 bytes, within 256 and 65,536. */

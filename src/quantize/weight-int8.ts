@@ -59,7 +59,7 @@ export interface StoredWeight {
   readonly granularity: Granularity;
 }
 
-/** Float constants with two or more dimensions, of all graphs, each once (so tied weights stay tied). */
+/** Float constants with two or more real dimensions, of all graphs, each once (so tied weights stay tied). */
 export function findWeights(model: Model): StoredWeight[] {
   const weights: StoredWeight[] = [];
   for (const graph of model.graphs()) {
@@ -67,6 +67,8 @@ export function findWeights(model: Model): StoredWeight[] {
       const tensor = value.constant;
       if (tensor === undefined || tensor.dims.length < 2 || value.isOutput) continue;
       if (tensor.dtype !== "float32" && tensor.dtype !== "float16") continue;
+      // One number per channel in any layout ([1, C, 1, 1]) is a scale or a bias, no weight.
+      if (tensor.dims.filter((dim) => dim > 1).length < 2) continue;
       const users = [...value.users];
       if (users.length === 0 || users.some(isBarrier)) continue;
       const known = users.map((user) => ({ user, axis: axisFor(user, value) })).find((use) => use.axis !== undefined);

@@ -1,0 +1,51 @@
+/**
+ * @file The process that verifies for {@link verifyFiles}: takes one request, answers, and is ended by its parent.
+ */
+import { generateInputs } from "../data/generate.ts";
+import { loadData } from "../data/load-node.ts";
+import { createRuntime } from "../runtime/create-node.ts";
+import { TARGETS } from "../runtime/targets.ts";
+import { messageOf, TersorError } from "../util/errors.ts";
+import type { Reply, Request } from "./isolated.ts";
+import { measureTarget } from "./measure-target.ts";
+
+process.on("message", (request: Request) => {
+  answer(request).then(send, (error: unknown) => {
+    send({
+      kind: "failed",
+      name: error instanceof Error ? error.name : "Error",
+      message: messageOf(error),
+      code: error instanceof TersorError ? error.code : undefined,
+    });
+  });
+});
+// A parent that was killed leaves nobody to answer to.
+process.on("disconnect", () => process.exit(0));
+
+function send(reply: Reply): void {
+  process.send?.(reply);
+}
+
+async function answer(request: Request): Promise<Reply> {
+  if (request.kind === "memory") return { kind: "memory", bytes: await peakMemory(request) };
+  const result = await measureTarget(request.job, (task, done, total) => send({ kind: "progress", task, done, total }));
+  return { kind: "measured", result };
+}
+
+/** The process's largest resident size in bytes after loading the runtime and, if there is one, running a file once. */
+async function peakMemory({ job, file }: Extract<Request, { kind: "memory" }>): Promise<number> {
+  const runtime = await createRuntime(TARGETS[job.target].runtime ?? "onnxruntime-node");
+  if (file !== undefined) {
+    const session = await runtime.load({ path: file.path }, { threads: job.threads, config: file.config });
+    const { data } = job;
+    const source =
+      data.kind === "path"
+        ? await loadData(data.path, { inputs: session.inputs, limit: 1, part: "evaluation" })
+        : generateInputs(session.inputs, { shapes: data.shapes, dims: data.dims, seed: job.seed, count: 1 });
+    for await (const sample of source.samples()) {
+      await session.run(sample.inputs);
+      break;
+    }
+  }
+  return process.resourceUsage().maxRSS * 1024;
+}

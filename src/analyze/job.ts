@@ -1,0 +1,74 @@
+/**
+ * @file What a verification of files on one target needs and gives: plain data, so that it can cross processes.
+ */
+import type { OutputComparison } from "../measure/compare.ts";
+import type { Interval, SpeedVerdict } from "../measure/interval.ts";
+import type { TargetName } from "../runtime/targets.ts";
+
+/** Where samples come from: a path for the data loaders, or generated values for these shapes. */
+export type DataSpec =
+  | { readonly kind: "path"; readonly path: string; readonly limit?: number }
+  | {
+      readonly kind: "generated";
+      readonly shapes?: Readonly<Record<string, readonly number[]>>;
+      readonly dims?: Readonly<Record<string, number>>;
+      readonly count: number;
+    };
+
+export interface JobFile {
+  readonly name: string;
+  readonly path: string;
+  /** Session configuration that the file needs. */
+  readonly config?: Readonly<Record<string, string>>;
+}
+
+/** Compares files on one target; the first is the original. */
+export interface VerifyJob {
+  readonly target: TargetName;
+  readonly files: readonly JobFile[];
+  readonly data: DataSpec;
+  /** Threads within an operator. */
+  readonly threads: number;
+  /** Milliseconds for the timed rounds. */
+  readonly budgetMs: number;
+  readonly seed: number;
+}
+
+export interface FileMeasurement {
+  readonly name: string;
+  /** The runtime's message where the file does not load or run. */
+  readonly error?: { readonly stage: "load" | "run"; readonly message: string };
+  readonly loadMs?: number;
+  /** Against the original, on the same inputs; undefined for the original itself. */
+  readonly outputs?: readonly OutputComparison[];
+  /** Mean of the user's score. */
+  readonly score?: number;
+  readonly latency?: {
+    /** Milliseconds. */
+    readonly p50: number;
+    readonly p95: number;
+    /** Time of the original over time of this file: above 1 = faster. */
+    readonly ratio?: Interval;
+    readonly verdict?: SpeedVerdict;
+  };
+  /** Bytes that the process grew by at its peak, loading the file and running it once. */
+  readonly peakMemory?: number;
+  /** Session options under which the file was also tried because it was slow without; see `advice`. */
+  readonly withConfig?: { readonly config: Readonly<Record<string, string>>; readonly ratio: Interval };
+}
+
+export interface TargetMeasurement {
+  readonly target: TargetName;
+  /** "onnxruntime-node 1.30.0". */
+  readonly runtime?: string;
+  /** Why nothing was measured. */
+  readonly notRunHere?: string;
+  readonly threads?: number;
+  readonly samples?: number;
+  /** Generated inputs: that a file loads and runs is shown, its accuracy is not. */
+  readonly generated?: boolean;
+  readonly dataName?: string;
+  /** Shapes of the first sample's inputs. */
+  readonly shapes?: Readonly<Record<string, readonly number[]>>;
+  readonly files: readonly FileMeasurement[];
+}

@@ -1,0 +1,194 @@
+/**
+ * @file Loads, runs, compares and times files on one target, in this process.
+ */
+import { candidateFeeds, generateInputs } from "../data/generate.ts";
+import { type LoadedData, loadData } from "../data/load-node.ts";
+import { type Comparer, createComparer } from "../measure/compare.ts";
+import { compareLatency } from "../measure/latency.ts";
+import { createRuntime } from "../runtime/create-node.ts";
+import type { Runtime, Session, Tensors } from "../runtime/runtime.ts";
+import { TARGETS } from "../runtime/targets.ts";
+import type { DataSource } from "../step/data.ts";
+import { messageOf, VerificationError } from "../util/errors.ts";
+import { checkCancelled, type Progress } from "../util/progress.ts";
+import type { FileMeasurement, JobFile, TargetMeasurement, VerifyJob } from "./job.ts";
+
+/** Samples whose inputs are used for timing: a few, so that sizes vary as they do in the data. */
+const TIMED_FEEDS = 8;
+
+/** Configuration that unfolds weights at load: worth a try for files that are slower than the original. */
+const UNFOLD = { "session.disable_quant_qdq": "1" } as const;
+
+interface Loaded {
+  readonly file: JobFile;
+  session: Session | undefined;
+  measurement: { -readonly [K in keyof FileMeasurement]: FileMeasurement[K] };
+}
+
+/**
+ * Carries out a job.
+ * @throws VerificationError where the original itself does not load or run: nothing can be compared with it.
+ */
+export async function measureTarget(
+  job: VerifyJob,
+  progress?: Progress,
+  signal?: AbortSignal,
+): Promise<TargetMeasurement> {
+  const target = TARGETS[job.target];
+  if (target.runtime === undefined) return { target: job.target, notRunHere: target.notRunHere, files: [] };
+  const runtime = await createRuntime(target.runtime);
+  const loaded: Loaded[] = [];
+  for (const file of job.files) loaded.push(await load(runtime, file, job));
+  const [original] = loaded;
+  if (original?.session === undefined) throw originalFailed(job, original?.measurement.error?.message ?? "no file");
+
+  const { source, score } = await openData(job, original.session);
+  const { feeds, samples } = await compareAll(loaded, source, score, job, progress, signal);
+  await timeAll(loaded, feeds, runtime, job, progress, signal);
+  for (const { session } of loaded) await session?.release();
+  return {
+    target: job.target,
+    runtime: `${runtime.name} ${runtime.version}`,
+    threads: job.threads,
+    samples,
+    generated: source.generated === true,
+    dataName: source.name,
+    shapes: Object.fromEntries(Object.entries(feeds[0] ?? {}).map(([name, tensor]) => [name, tensor.dims])),
+    files: loaded.map(({ measurement }) => measurement),
+  };
+}
+
+function originalFailed(job: VerifyJob, message: string): VerificationError {
+  return new VerificationError({
+    area: "verify",
+    subject: `${job.files[0]?.path ?? "original"} on ${job.target}`,
+    problem: `expected the original to load and run, got: ${message}`,
+    help: "There is nothing to compare with. Is it the right file, and are these the right inputs (--data, --shape)?",
+  });
+}
+
+async function load(runtime: Runtime, file: JobFile, job: VerifyJob): Promise<Loaded> {
+  const start = performance.now();
+  try {
+    const session = await runtime.load({ path: file.path }, { threads: job.threads, config: file.config });
+    return { file, session, measurement: { name: file.name, loadMs: performance.now() - start } };
+  } catch (error) {
+    return {
+      file,
+      session: undefined,
+      measurement: { name: file.name, error: { stage: "load", message: firstLine(error) } },
+    };
+  }
+}
+
+function firstLine(error: unknown): string {
+  return messageOf(error).split("\n")[0]!.trim();
+}
+
+/** The job's samples. Generated shapes are tried on the original until it runs. */
+async function openData(
+  job: VerifyJob,
+  original: Session,
+): Promise<{ readonly source: DataSource; readonly score: LoadedData["score"] }> {
+  const { data } = job;
+  if (data.kind === "path") {
+    const source = await loadData(data.path, { inputs: original.inputs, limit: data.limit, part: "evaluation" });
+    return { source, score: source.score };
+  }
+  const options = { shapes: data.shapes, dims: data.dims, seed: job.seed };
+  let last: unknown;
+  for (const candidate of candidateFeeds(original.inputs, options)) {
+    try {
+      await original.run(candidate.inputs);
+    } catch (error) {
+      last = error;
+      continue;
+    }
+    const source = generateInputs(original.inputs, { ...options, shapes: candidate.shapes, count: data.count });
+    return { source, score: undefined };
+  }
+  const message = `no guess of its input shapes runs (${firstLine(last)})`;
+  throw originalFailed(job, `${message}; give them with --shape NAME=1,3,224,224, or give samples with --data`);
+}
+
+async function compareAll(
+  loaded: readonly Loaded[],
+  source: DataSource,
+  score: LoadedData["score"],
+  job: VerifyJob,
+  progress: Progress | undefined,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly feeds: Tensors[]; readonly samples: number }> {
+  const [original, ...others] = loaded;
+  const comparers = new Map<Loaded, Comparer>(others.map((other) => [other, createComparer()]));
+  const scores = new Map<Loaded, number>();
+  const feeds: Tensors[] = [];
+  let samples = 0;
+  for await (const sample of source.samples()) {
+    checkCancelled(signal);
+    let reference: Tensors;
+    try {
+      reference = await original!.session!.run(sample.inputs);
+    } catch (error) {
+      throw originalFailed(job, firstLine(error));
+    }
+    if (score) scores.set(original!, (scores.get(original!) ?? 0) + (await score(reference, sample)));
+    for (const other of others) {
+      if (other.session === undefined) continue;
+      try {
+        const outputs = await other.session.run(sample.inputs);
+        comparers.get(other)!.add(reference, outputs);
+        if (score) scores.set(other, (scores.get(other) ?? 0) + (await score(outputs, sample)));
+      } catch (error) {
+        other.measurement.error = { stage: "run", message: firstLine(error) };
+        await other.session.release();
+        other.session = undefined;
+      }
+    }
+    if (feeds.length < TIMED_FEEDS) feeds.push(sample.inputs);
+    samples++;
+    progress?.(`comparing on ${job.target}`, samples, source.length);
+  }
+  for (const [entry, sum] of scores) entry.measurement.score = sum / samples;
+  for (const [other, comparer] of comparers) {
+    if (other.session !== undefined) other.measurement.outputs = comparer.result();
+  }
+  return { feeds, samples };
+}
+
+async function timeAll(
+  loaded: readonly Loaded[],
+  feeds: readonly Tensors[],
+  runtime: Runtime,
+  job: VerifyJob,
+  progress: Progress | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const running = loaded.filter((entry) => entry.session !== undefined);
+  if (feeds.length === 0 || job.budgetMs <= 0) return;
+  progress?.(`timing on ${job.target}`, 0, 1);
+  const time = (entries: readonly Loaded[], budgetMs: number) =>
+    compareLatency(
+      entries.map((entry) => ({ name: entry.measurement.name, session: entry.session! })),
+      feeds,
+      { budgetMs, seed: job.seed, signal },
+    );
+  const result = await time(running, job.budgetMs);
+  running.forEach((entry, index) => {
+    const { p50, p95, ratio, verdict } = result.sessions[index]!;
+    entry.measurement.latency = { p50, p95, ...(ratio && { ratio }), ...(verdict && { verdict }) };
+  });
+  // A slow file may be one whose weights the runtime keeps folded: say what it does when they are unfolded at load.
+  for (const entry of running.slice(1)) {
+    if (entry.measurement.latency?.verdict !== "slower" || entry.file.config !== undefined) continue;
+    const other = await load(runtime, { ...entry.file, config: UNFOLD }, job);
+    if (other.session === undefined) continue;
+    const again = await time([running[0]!, other], job.budgetMs / 2);
+    await other.session.release();
+    const { ratio } = again.sessions[1]!;
+    if (ratio !== undefined && ratio.median > 1.2 * entry.measurement.latency.ratio!.median) {
+      entry.measurement.withConfig = { config: UNFOLD, ratio };
+    }
+  }
+  progress?.(`timing on ${job.target}`, 1, 1);
+}
