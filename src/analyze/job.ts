@@ -7,7 +7,13 @@ import type { TargetName } from "../runtime/targets.ts";
 
 /** Where samples come from: a path for the data loaders, or generated values for these shapes. */
 export type DataSpec =
-  | { readonly kind: "path"; readonly path: string; readonly limit?: number }
+  | {
+      readonly kind: "path";
+      readonly path: string;
+      readonly limit?: number;
+      /** Samples that calibration has seen: passed over where at least ten others follow. Default 0. */
+      readonly skip?: number;
+    }
   | {
       readonly kind: "generated";
       readonly shapes?: Readonly<Record<string, readonly number[]>>;
@@ -36,6 +42,8 @@ export interface VerifyJob {
 
 export interface FileMeasurement {
   readonly name: string;
+  /** Session configuration with which the file was measured, and which it needs to be as fast. */
+  readonly config?: Readonly<Record<string, string>>;
   /** The runtime's message where the file does not load or run. */
   readonly error?: { readonly stage: "load" | "run"; readonly message: string };
   readonly loadMs?: number;
@@ -68,6 +76,8 @@ export interface TargetMeasurement {
   /** Generated inputs: that a file loads and runs is shown, its accuracy is not. */
   readonly generated?: boolean;
   readonly dataName?: string;
+  /** Calibration has seen these samples, too: there were not enough others. */
+  readonly seenBefore?: boolean;
   /** Shapes of the first sample's inputs. */
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
   readonly files: readonly FileMeasurement[];

@@ -17,7 +17,7 @@ import type { FileMeasurement, JobFile, TargetMeasurement, VerifyJob } from "./j
 const TIMED_FEEDS = 8;
 
 /** Configuration that unfolds weights at load: worth a try for files that are slower than the original. */
-const UNFOLD = { "session.disable_quant_qdq": "1" } as const;
+export const UNFOLD = { "session.disable_quant_qdq": "1" } as const;
 
 interface Loaded {
   readonly file: JobFile;
@@ -42,7 +42,7 @@ export async function measureTarget(
   const [original] = loaded;
   if (original?.session === undefined) throw originalFailed(job, original?.measurement.error?.message ?? "no file");
 
-  const { source, score } = await openData(job, original.session);
+  const { source, score, seenBefore } = await openData(job, original.session);
   const { feeds, samples } = await compareAll(loaded, source, score, job, progress, signal);
   await timeAll(loaded, feeds, runtime, job, progress, signal);
   for (const { session } of loaded) await session?.release();
@@ -53,6 +53,7 @@ export async function measureTarget(
     samples,
     generated: source.generated === true,
     dataName: source.name,
+    ...(seenBefore && { seenBefore }),
     shapes: Object.fromEntries(Object.entries(feeds[0] ?? {}).map(([name, tensor]) => [name, tensor.dims])),
     files: loaded.map(({ measurement }) => measurement),
   };
@@ -71,7 +72,8 @@ async function load(runtime: Runtime, file: JobFile, job: VerifyJob): Promise<Lo
   const start = performance.now();
   try {
     const session = await runtime.load({ path: file.path }, { threads: job.threads, config: file.config });
-    return { file, session, measurement: { name: file.name, loadMs: performance.now() - start } };
+    const loadMs = performance.now() - start;
+    return { file, session, measurement: { name: file.name, loadMs, ...(file.config && { config: file.config }) } };
   } catch (error) {
     return {
       file,
@@ -89,11 +91,16 @@ function firstLine(error: unknown): string {
 async function openData(
   job: VerifyJob,
   original: Session,
-): Promise<{ readonly source: DataSource; readonly score: LoadedData["score"] }> {
+): Promise<{ readonly source: DataSource; readonly score: LoadedData["score"]; readonly seenBefore: boolean }> {
   const { data } = job;
   if (data.kind === "path") {
-    const source = await loadData(data.path, { inputs: original.inputs, limit: data.limit, part: "evaluation" });
-    return { source, score: source.score };
+    const all = await loadData(data.path, { inputs: original.inputs, part: "evaluation" });
+    // A module that exports evaluation() has samples of its own; files are told apart by their order.
+    const isModule = all.length === undefined;
+    const skip = isModule ? 0 : (data.skip ?? 0);
+    const enough = all.length === undefined || all.length - skip >= LEAST_FRESH;
+    const source = part(all, enough ? skip : 0, data.limit);
+    return { source, score: all.score, seenBefore: skip > 0 && !enough };
   }
   const options = { shapes: data.shapes, dims: data.dims, seed: job.seed };
   let last: unknown;
@@ -105,10 +112,30 @@ async function openData(
       continue;
     }
     const source = generateInputs(original.inputs, { ...options, shapes: candidate.shapes, count: data.count });
-    return { source, score: undefined };
+    return { source, score: undefined, seenBefore: false };
   }
   const message = `no guess of its input shapes runs (${firstLine(last)})`;
   throw originalFailed(job, `${message}; give them with --shape NAME=1,3,224,224, or give samples with --data`);
+}
+
+/** Fresh samples below which calibration's own are used: fewer say little. */
+const LEAST_FRESH = 10;
+
+/** Samples `skip` to `skip + limit` of a source. */
+function part(source: DataSource, skip: number, limit = Number.POSITIVE_INFINITY): DataSource {
+  const { length } = source;
+  return {
+    name: source.name,
+    generated: source.generated,
+    length: length === undefined ? undefined : Math.min(Math.max(length - skip, 0), limit),
+    async *samples() {
+      let index = 0;
+      for await (const sample of source.samples()) {
+        if (index >= skip + limit) return;
+        if (index++ >= skip) yield sample;
+      }
+    },
+  };
 }
 
 async function compareAll(

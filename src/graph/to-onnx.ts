@@ -10,6 +10,7 @@ import type {
   ValueInfoProto,
 } from "../onnx/messages.ts";
 import { tensorToProto } from "../onnx/tensor-proto.ts";
+import type { Attribute } from "./attributes.ts";
 import type { Graph } from "./graph.ts";
 import type { Model } from "./model.ts";
 import type { Node } from "./node.ts";
@@ -81,23 +82,27 @@ function writeValueInfo(graph: Graph): ValueInfoProto[] {
   return entries;
 }
 
+/** Assigned one by one: spreads of conditions took half the time of writing a graph. */
 function writeNode(node: Node): NodeProto {
-  const names = (values: readonly (Value | undefined)[]): string[] => values.map((value) => value?.name ?? "");
+  const proto: NodeProto = {};
+  if (node.inputs.length > 0) proto.input = node.inputs.map(nameOf);
+  if (node.outputs.length > 0) proto.output = node.outputs.map(nameOf);
+  if (node.name !== undefined) proto.name = node.name;
+  proto.opType = node.opType;
+  if (node.domainText !== undefined) proto.domain = node.domainText;
+  if (node.attributes.size > 0) proto.attribute = Array.from(node.attributes.values(), writeAttribute);
+  return Object.assign(proto, node.extra);
+}
+
+function nameOf(value: Value | undefined): string {
+  return value?.name ?? "";
+}
+
+function writeAttribute(attribute: Attribute): AttributeProto {
+  if (attribute.graph === undefined && attribute.graphs === undefined) return attribute.proto;
   return {
-    ...(node.inputs.length > 0 && { input: names(node.inputs) }),
-    ...(node.outputs.length > 0 && { output: names(node.outputs) }),
-    ...(node.name !== undefined && { name: node.name }),
-    opType: node.opType,
-    ...(node.domainText !== undefined && { domain: node.domainText }),
-    ...(node.attributes.size > 0 && {
-      attribute: [...node.attributes.values()].map(
-        (attribute): AttributeProto => ({
-          ...attribute.proto,
-          ...(attribute.graph && { g: writeGraph(attribute.graph) }),
-          ...(attribute.graphs && { graphs: attribute.graphs.map(writeGraph) }),
-        }),
-      ),
-    }),
-    ...node.extra,
+    ...attribute.proto,
+    ...(attribute.graph && { g: writeGraph(attribute.graph) }),
+    ...(attribute.graphs && { graphs: attribute.graphs.map(writeGraph) }),
   };
 }

@@ -5,6 +5,7 @@ import { FormatError } from "../util/errors.ts";
 import { MAX_DEPTH, MAX_IR_VERSION, MAX_MESSAGES, MAX_MODEL_BYTES } from "./limits.ts";
 import type { ModelProto, TensorProto } from "./messages.ts";
 import { type Field, ModelSchema, type NamedField, type Schema, TensorSchema } from "./schema.ts";
+import { Sharing } from "./sharing.ts";
 import { Reader, WIRE } from "./wire.ts";
 
 /**
@@ -73,12 +74,14 @@ function rejectOtherFormats(bytes: Uint8Array): void {
 }
 
 function decode<T extends object>(schema: Schema<T>, bytes: Uint8Array): T {
-  const state: State = { reader: new Reader(bytes), messages: 0, items: [], top: 0 };
+  const reader = new Reader(bytes);
+  const state: State = { reader, sharing: new Sharing(reader), messages: 0, items: [], top: 0 };
   return decodeMessage(state, schema as Schema<object>, bytes.byteLength, MAX_DEPTH) as T;
 }
 
 interface State {
   readonly reader: Reader;
+  readonly sharing: Sharing;
   messages: number;
   /** A stack of list elements on their way into arrays of exactly their number; `top` of them are in use. */
   readonly items: unknown[];
@@ -113,6 +116,11 @@ function decodeMessage(state: State, schema: Schema<object>, end: number, depth:
   return message;
 }
 
+function readMessage(state: State, schema: Schema<object>, end: number, depth: number): Draft {
+  if (schema.shared === undefined) return decodeMessage(state, schema, end, depth);
+  return state.sharing.get(schema, end, () => decodeMessage(state, schema, end, depth));
+}
+
 const NATIVE_WIRE: Readonly<Record<Field["kind"], number>> = {
   int64: WIRE.varint,
   size: WIRE.varint,
@@ -143,7 +151,7 @@ function readField(state: State, message: Draft, field: NamedField, tag: number,
     while (nextIs(reader, tag, end));
     appendItems(message, key, state, base);
   } else if (kind === "message") {
-    const inner = decodeMessage(state, field.schema!(), reader.spanEnd(end, where), depth - 1);
+    const inner = readMessage(state, field.schema!(), reader.spanEnd(end, where), depth - 1);
     const earlier = message[key] as Draft | undefined;
     // protobuf: later occurrences of a singular message are merged into the earlier one.
     message[key] = earlier === undefined ? inner : merge(earlier, inner, field.schema!());
@@ -163,7 +171,7 @@ function nextIs(reader: Reader, tag: number, end: number): boolean {
 function readItem(state: State, field: NamedField, wireType: number, end: number, depth: number): void {
   const { reader } = state;
   if (field.kind === "message") {
-    const inner = decodeMessage(state, field.schema!(), reader.spanEnd(end, field.where), depth - 1);
+    const inner = readMessage(state, field.schema!(), reader.spanEnd(end, field.where), depth - 1);
     state.items[state.top++] = inner;
   } else if (wireType !== WIRE.bytes || field.kind === "string" || field.kind === "bytes") {
     state.items[state.top++] = readSingle(reader, field, end);
@@ -241,7 +249,8 @@ function appendSpan(message: Draft, key: string, span: Uint8Array): void {
   message[key] = joined;
 }
 
-function merge(earlier: Draft, later: Draft, schema: Schema<object>): Draft {
+function merge(first: Draft, later: Draft, schema: Schema<object>): Draft {
+  const earlier = { ...first };
   for (const [key, value] of Object.entries(later)) {
     const before = earlier[key];
     const field = schema.byKey.get(key);

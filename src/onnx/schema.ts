@@ -43,6 +43,8 @@ export interface Schema<T extends object> {
   readonly fields: Fields<T>;
   readonly byNumber: readonly (NamedField | undefined)[];
   readonly byKey: ReadonlyMap<string, NamedField>;
+  /** Set where equal messages are read as one frozen object: whether this one may be shared. */
+  readonly shared?: (message: object) => boolean;
 }
 
 function schema<T extends object>(name: string, fields: Fields<T>): Schema<T> {
@@ -60,6 +62,10 @@ function schema<T extends object>(name: string, fields: Fields<T>): Schema<T> {
   byNumber.fill(undefined);
   for (const field of named) byNumber[field.number] = field;
   return { name, fields, byNumber, byKey: new Map(named.map((field) => [field.key, field])) };
+}
+
+function shared<T extends object>(mayBe: (message: T) => boolean, base: Schema<T>): Schema<T> {
+  return { ...base, shared: mayBe as (message: object) => boolean };
 }
 
 const one = (number: number, kind: FieldKind): Field => ({ number, kind, repeated: false });
@@ -104,15 +110,18 @@ const OpaqueType = schema<m.OpaqueTypeProto>("TypeProto.Opaque", {
   name: one(2, "string"),
 });
 
-const Type: Schema<m.TypeProto> = schema<m.TypeProto>("TypeProto", {
-  tensorType: sub(1, () => TensorType),
-  sequenceType: sub(4, () => ElementType),
-  mapType: sub(5, () => MapType),
-  optionalType: sub(9, () => ElementType),
-  sparseTensorType: sub(8, () => TensorType),
-  opaqueType: sub(7, () => OpaqueType),
-  denotation: one(6, "string"),
-});
+const Type: Schema<m.TypeProto> = shared(
+  () => true,
+  schema<m.TypeProto>("TypeProto", {
+    tensorType: sub(1, () => TensorType),
+    sequenceType: sub(4, () => ElementType),
+    mapType: sub(5, () => MapType),
+    optionalType: sub(9, () => ElementType),
+    sparseTensorType: sub(8, () => TensorType),
+    opaqueType: sub(7, () => OpaqueType),
+    denotation: one(6, "string"),
+  }),
+);
 
 const ValueInfo = schema<m.ValueInfoProto>("ValueInfoProto", {
   name: one(1, "string"),
@@ -147,26 +156,33 @@ const SparseTensor = schema<m.SparseTensorProto>("SparseTensorProto", {
   dims: many(3, "size"),
 });
 
-const Attribute = schema<m.AttributeProto>("AttributeProto", {
-  name: one(1, "string"),
-  refAttrName: one(21, "string"),
-  docString: one(13, "string"),
-  type: one(20, "int32"),
-  f: one(2, "float"),
-  i: one(3, "int64"),
-  s: one(4, "bytes"),
-  t: sub(5, () => TensorSchema),
-  g: sub(6, () => GraphSchema),
-  sparseTensor: sub(22, () => SparseTensor),
-  tp: sub(14, () => Type),
-  floats: many(7, "float"),
-  ints: many(8, "int64"),
-  strings: many(9, "bytes"),
-  tensors: subs(10, () => TensorSchema),
-  graphs: subs(11, () => GraphSchema),
-  sparseTensors: subs(23, () => SparseTensor),
-  typeProtos: subs(15, () => Type),
-});
+/** Tensors and graphs are things of their own; all other attributes are plain values. */
+const isPlain = ({ t, g, tensors, graphs, sparseTensor, sparseTensors }: m.AttributeProto): boolean =>
+  (t ?? g ?? tensors ?? graphs ?? sparseTensor ?? sparseTensors) === undefined;
+
+const Attribute = shared(
+  isPlain,
+  schema<m.AttributeProto>("AttributeProto", {
+    name: one(1, "string"),
+    refAttrName: one(21, "string"),
+    docString: one(13, "string"),
+    type: one(20, "int32"),
+    f: one(2, "float"),
+    i: one(3, "int64"),
+    s: one(4, "bytes"),
+    t: sub(5, () => TensorSchema),
+    g: sub(6, () => GraphSchema),
+    sparseTensor: sub(22, () => SparseTensor),
+    tp: sub(14, () => Type),
+    floats: many(7, "float"),
+    ints: many(8, "int64"),
+    strings: many(9, "bytes"),
+    tensors: subs(10, () => TensorSchema),
+    graphs: subs(11, () => GraphSchema),
+    sparseTensors: subs(23, () => SparseTensor),
+    typeProtos: subs(15, () => Type),
+  }),
+);
 
 const IntIntListEntry = schema<m.IntIntListEntryProto>("IntIntListEntryProto", {
   key: one(1, "int64"),

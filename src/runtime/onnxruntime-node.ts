@@ -1,7 +1,9 @@
 /**
  * @file onnxruntime-node: ONNX Runtime's native CPU build. An optional dependency, imported when first used.
  */
+import { decodeModel } from "../onnx/decode.ts";
 import { joinChunks } from "../onnx/encode.ts";
+import { readModelFile } from "../onnx/file-node.ts";
 import { messageOf, UnsupportedError } from "../util/errors.ts";
 import { type OrtModule, toOrtOptions, wrapSession } from "./onnxruntime.ts";
 import type { ModelSource, Runtime } from "./runtime.ts";
@@ -25,11 +27,14 @@ export async function createNodeRuntime(): Promise<Runtime> {
     name: "onnxruntime-node",
     version: ort.env.versions.node ?? ort.env.versions.common,
     async load(model, options = {}) {
-      const session = await ort.InferenceSession.create(nodeSource(model), {
+      const source = nodeSource(model);
+      const session = await ort.InferenceSession.create(source, {
         ...toOrtOptions(options),
         executionProviders: ["cpu"],
       });
-      return wrapSession(ort, session);
+      return wrapSession(ort, session, () =>
+        typeof source === "string" ? readModelFile(source).proto : decodeModel(source),
+      );
     },
   };
 }

@@ -2,6 +2,7 @@
  * @file onnxruntime-web: ONNX Runtime compiled to WASM, the same bytes in Node and in a browser. An optional
  * dependency, imported when first used. Its number of threads is fixed by the first session of a process or worker.
  */
+import { decodeModel } from "../onnx/decode.ts";
 import { joinChunks } from "../onnx/encode.ts";
 import { messageOf, UnsupportedError } from "../util/errors.ts";
 import { type OrtModule, toOrtOptions, wrapSession } from "./onnxruntime.ts";
@@ -43,14 +44,15 @@ export async function createWebRuntime(read?: ReadModel): Promise<Runtime> {
           help: "Fetch the file first.",
         });
       }
-      const { bytes, external } = "path" in model ? read!(model.path) : model;
+      const { bytes: chunks, external } = "path" in model ? read!(model.path) : model;
+      const bytes = chunks instanceof Uint8Array ? chunks : joinChunks(chunks);
       const externalData = Object.entries(external ?? {}).map(([path, data]) => ({ path, data }));
-      const session = await ort.InferenceSession.create(bytes instanceof Uint8Array ? bytes : joinChunks(bytes), {
+      const session = await ort.InferenceSession.create(bytes, {
         ...toOrtOptions(options),
         executionProviders: ["wasm"],
         ...(externalData.length > 0 && { externalData }),
       });
-      return wrapSession(ort, session);
+      return wrapSession(ort, session, () => decodeModel(bytes));
     },
   };
 }

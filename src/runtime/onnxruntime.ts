@@ -2,9 +2,10 @@
  * @file What the two ONNX Runtime packages share: their tensors and options, which differ from ours in form only.
  */
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-common";
+import type { ModelProto } from "../onnx/messages.ts";
 import { DTYPES, type DType } from "../tensor/dtype.ts";
 import { bytesOf, Tensor } from "../tensor/tensor.ts";
-import { UnsupportedError } from "../util/errors.ts";
+import { InputError, OptionError, UnsupportedError } from "../util/errors.ts";
 import type { Port, Session, SessionOptions, Tensors } from "./runtime.ts";
 
 /** The parts of onnxruntime-node's and onnxruntime-web's modules that are used. */
@@ -40,11 +41,22 @@ const ORT_TYPES: ReadonlySet<DType> = new Set([
 /** ONNX Runtime's results differ in the last bits for buffers that start elsewhere. */
 const BUFFER_ALIGNMENT = 16;
 
-/** Session options as the packages want them: configuration keys "a.b" become `extra: { a: { b } }`. */
+/** An unnamed unknown dimension: "" from onnxruntime-node, -1 as an unsigned number from onnxruntime-web. */
+const UNKNOWN_DIMS: ReadonlySet<number | string> = new Set(["", -1, 2 ** 32 - 1]);
+
+/**
+ * Session options as the packages want them: configuration keys "a.b" become `extra: { a: { b } }`.
+ * @throws OptionError for a configuration key without a dot.
+ */
 export function toOrtOptions(options: SessionOptions): InferenceSession.SessionOptions {
   const extra: Record<string, Record<string, string>> = {};
   for (const [key, value] of Object.entries(options.config ?? {})) {
     const dot = key.indexOf(".");
+    if (dot < 1) {
+      const problem = "expected the form group.name";
+      const help = 'For example "session.disable_quant_qdq".';
+      throw new OptionError({ area: "runtime", subject: `configuration key "${key}"`, problem, help });
+    }
     const group = key.slice(0, dot);
     extra[group] = { ...extra[group], [key.slice(dot + 1)]: value };
   }
@@ -57,22 +69,17 @@ export function toOrtOptions(options: SessionOptions): InferenceSession.SessionO
   };
 }
 
-/** A session over a created one. */
-export function wrapSession(ort: OrtModule, session: InferenceSession): Session {
-  const ports = (metadata: readonly InferenceSession.ValueMetadata[]): Port[] =>
-    metadata.map((port) => {
-      if (!port.isTensor) return { name: port.name, dtype: undefined, shape: undefined };
-      return {
-        name: port.name,
-        dtype: port.type as DType,
-        // An unnamed unknown dimension comes as "" or as a negative number.
-        shape: port.shape.map((dim) => (dim === "" || (typeof dim === "number" && dim < 0) ? null : dim)),
-      };
-    });
+/**
+ * A session over a created one.
+ * @param readModel the model that was loaded, read only where the session leaves questions.
+ */
+export function wrapSession(ort: OrtModule, session: InferenceSession, readModel: () => ModelProto): Session {
   return {
-    inputs: ports(session.inputMetadata),
-    outputs: ports(session.outputMetadata),
+    // No closure here may hold `readModel`: it would keep the model's bytes as long as the session.
+    inputs: toPorts(session.inputMetadata, "input", readModel),
+    outputs: toPorts(session.outputMetadata, "output", readModel),
     async run(feeds: Tensors, fetch?: readonly string[]): Promise<Tensors> {
+      checkNames(Object.keys(feeds), session.inputNames);
       const input: Record<string, OrtTensor> = {};
       for (const [name, tensor] of Object.entries(feeds)) input[name] = toOrt(ort, name, tensor);
       const results = fetch === undefined ? await session.run(input) : await session.run(input, fetch);
@@ -85,6 +92,48 @@ export function wrapSession(ort: OrtModule, session: InferenceSession): Session 
     },
     release: () => session.release(),
   };
+}
+
+function toPorts(
+  metadata: readonly InferenceSession.ValueMetadata[],
+  side: "input" | "output",
+  readModel: () => ModelProto,
+): Port[] {
+  // ONNX Runtime reports tensors of unknown rank as scalars; the model knows.
+  const asked = metadata.some((port) => port.isTensor && port.shape.length === 0);
+  const scalars = asked ? declaredShapes(side, readModel) : undefined;
+  return metadata.map((port) => {
+    const { name } = port;
+    if (!port.isTensor) return { name, dtype: undefined, shape: undefined };
+    const known = port.shape.length > 0 || scalars?.has(name);
+    const shape = known ? port.shape.map((dim) => (UNKNOWN_DIMS.has(dim) ? null : dim)) : undefined;
+    return { name, dtype: port.type as DType, shape };
+  });
+}
+
+/** The inputs or outputs for which the model states a shape. */
+function declaredShapes(side: "input" | "output", readModel: () => ModelProto): ReadonlySet<string | undefined> {
+  try {
+    const ports = readModel().graph?.[side] ?? [];
+    return new Set(ports.filter(({ type }) => type?.tensorType?.shape !== undefined).map(({ name }) => name));
+  } catch {
+    // The runtime reads what Tersor does not, its own format for example. Then nothing is known.
+    return new Set();
+  }
+}
+
+/** onnxruntime-node ignores inputs that the model does not have: a misspelt optional one would go unnoticed. */
+function checkNames(given: readonly string[], wanted: readonly string[]): void {
+  const missing = wanted.filter((name) => !given.includes(name));
+  const unknown = given.filter((name) => !wanted.includes(name));
+  if (missing.length === 0 && unknown.length === 0) return;
+  const list = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(", ") || "none";
+  throw new InputError({
+    area: "runtime",
+    subject: "inputs",
+    problem: `expected ${list(wanted)}, got ${list(given)}`,
+    help: missing.length > 0 ? `Give ${list(missing)}, too.` : `The model has no ${list(unknown)}.`,
+  });
 }
 
 function toOrt(ort: OrtModule, name: string, tensor: Tensor): OrtTensor {

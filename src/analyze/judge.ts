@@ -1,0 +1,114 @@
+/**
+ * @file What a measurement means, in words: usable or not, and why.
+ */
+import type { OutputComparison } from "../measure/compare.ts";
+import type { FileMeasurement, TargetMeasurement } from "./job.ts";
+
+/** SQNR from which on outputs count as the same, in decibels: an error of a tenth of the signal. */
+const AGREES_DB = 20;
+/** SQNR below which outputs have little to do with the original's: an error of a third of the signal. */
+const DISAGREES_DB = 10;
+/** Share of rows with the same largest element from which on a classification counts as the same. */
+const AGREES_ARGMAX = 0.98;
+/** Share below which it counts as another one. */
+const DISAGREES_ARGMAX = 0.9;
+
+export type Agreement = "agrees" | "differs" | "disagrees";
+
+export interface Judgement {
+  /** Loads, runs and does not disagree with the original. */
+  readonly usable: boolean;
+  readonly agreement: Agreement | undefined;
+  /** One sentence each; empty for a file with which all is well. */
+  readonly problems: readonly string[];
+}
+
+/** Judges one file of a measurement; the original is judged by loading alone. */
+export function judge(measured: FileMeasurement): Judgement {
+  if (measured.error !== undefined) {
+    const verb = measured.error.stage === "load" ? "does not load" : "does not run";
+    return { usable: false, agreement: undefined, problems: [`${verb}: ${measured.error.message}`] };
+  }
+  const problems: string[] = [];
+  const outputs = measured.outputs ?? [];
+  let agreement: Agreement | undefined = outputs.length > 0 ? "agrees" : undefined;
+  for (const output of outputs) {
+    const level = agreementOf(output);
+    if (level === "agrees") continue;
+    if (level === "disagrees" || agreement === "agrees") agreement = level;
+    problems.push(
+      `${level === "disagrees" ? "disagrees with" : "differs from"} the original: ${describeOutput(output)}`,
+    );
+  }
+  const { latency, withConfig } = measured;
+  if (latency?.verdict === "slower" && latency.ratio !== undefined) {
+    const cure = withConfig
+      ? ` (${withConfig.ratio.median.toFixed(2)}× with the session option ${formatConfig(withConfig.config)})`
+      : "";
+    problems.push(`slower than the original: ${latency.ratio.median.toFixed(2)}× its speed${cure}`);
+  }
+  return { usable: agreement !== "disagrees", agreement, problems };
+}
+
+function agreementOf(output: OutputComparison): Agreement {
+  switch (output.kind) {
+    case "mismatch":
+      return "disagrees";
+    case "exact":
+      return output.equal >= AGREES_ARGMAX ? "agrees" : output.equal >= DISAGREES_ARGMAX ? "differs" : "disagrees";
+    case "float": {
+      if (output.nonFinite.differing > 0) return "disagrees";
+      const rows = output.agreementArgmax;
+      if (output.sqnr >= AGREES_DB || (rows !== undefined && rows >= AGREES_ARGMAX)) return "agrees";
+      if (output.sqnr < DISAGREES_DB && (rows === undefined || rows < DISAGREES_ARGMAX)) return "disagrees";
+      return "differs";
+    }
+  }
+}
+
+/** One output's comparison in words. */
+export function describeOutput(output: OutputComparison): string {
+  const name = `output "${output.name}"`;
+  switch (output.kind) {
+    case "mismatch":
+      return `${name}: ${output.problem}`;
+    case "exact":
+      return `${name}: ${percent(output.equal)} equal`;
+    case "float": {
+      if (output.nonFinite.differing > 0) return `${name}: NaN or infinite in ${output.nonFinite.differing} places`;
+      const rows =
+        output.agreementArgmax === undefined ? "" : `, same largest element in ${percent(output.agreementArgmax)}`;
+      return `${name}: SQNR ${formatDecibels(output.sqnr)}${rows}`;
+    }
+  }
+}
+
+/** The worst output of a file, or undefined where there is nothing to compare. */
+export function worstOutput(measured: FileMeasurement): OutputComparison | undefined {
+  const rank = (output: OutputComparison): number => {
+    if (output.kind === "mismatch") return Number.NEGATIVE_INFINITY;
+    return output.kind === "exact" ? output.equal * 100 : output.sqnr;
+  };
+  return [...(measured.outputs ?? [])].sort((a, b) => rank(a) - rank(b))[0];
+}
+
+/** "proven" with the user's data, "smoke-tested" with generated inputs, "not run here" without the runtime. */
+export function verdictOf(result: TargetMeasurement): "proven" | "smoke-tested" | "not run here" {
+  if (result.notRunHere !== undefined) return "not run here";
+  return result.generated ? "smoke-tested" : "proven";
+}
+
+export function formatDecibels(value: number): string {
+  if (value === Number.POSITIVE_INFINITY) return "∞ (equal)";
+  return `${value.toFixed(1)} dB`;
+}
+
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+/** A session configuration as it is written in JavaScript. */
+export function formatConfig(config: Readonly<Record<string, string>>): string {
+  const inner = Object.entries(config).map(([key, value]) => `${key.replace(/^session\./, "")}: '${value}'`);
+  return `{ extra: { session: { ${inner.join(", ")} } } }`;
+}

@@ -1,0 +1,116 @@
+/**
+ * @file `tersor inspect`: what is in a model.
+ */
+import type { Command } from "commander";
+import { type Inspection, inspectModel } from "../../analyze/inspect.ts";
+import { cleanUp } from "../../passes/clean-up.ts";
+import { openModel } from "../../recipe/open.ts";
+import { createAnyRuntime } from "../../runtime/create-node.ts";
+import { formatBytes, formatCount, wrap } from "../../util/format.ts";
+import { parseCount } from "../flags.ts";
+import { print, printJson } from "../output.ts";
+import { renderTable } from "../render/table.ts";
+
+interface Flags {
+  readonly tensors: number;
+  readonly allowExternalOutside?: boolean;
+  readonly json?: boolean;
+}
+
+export function addInspect(program: Command): void {
+  program
+    .command("inspect")
+    .summary("show what is in a model and what each scheme could do with it")
+    .description("Shows inputs, operators, the largest tensors, and what can be quantized and what not, and why.")
+    .argument("<model>", "an .onnx file")
+    .option("--tensors <number>", "how many of the largest tensors to list", parseCount, 10)
+    .option("--allow-external-outside", "read external data outside of the model's folder")
+    .option("--json", "print one JSON document on standard output, with all tensors")
+    .action(async (path: string, flags: Flags) => {
+      const opened = openModel(path, { allowOutside: flags.allowExternalOutside });
+      const cleaned = opened.model();
+      const runtime = await createAnyRuntime().catch(() => undefined);
+      await cleanUp(cleaned, { runtime });
+      const inspection = inspectModel(opened.model(), cleaned);
+      if (flags.json) printJson({ command: "inspect", path, byteLength: opened.byteLength, ...inspection });
+      else print(render(path, opened.byteLength, inspection, flags.tensors));
+    });
+}
+
+function render(path: string, byteLength: number, found: Inspection, limit: number): string {
+  const opsets = Object.entries(found.opsets).map(([domain, version]) => `${domain} ${version}`);
+  const blocks = [
+    `${path}   ${formatBytes(byteLength)}`,
+    ...wrap(
+      [
+        `${formatCount(found.parameters)} parameters in ${formatBytes(found.parameterBytes)}`,
+        `${formatCount(found.nodes - found.constantNodes)} nodes`,
+        ...(found.constantNodes > 0 ? [`${formatCount(found.constantNodes)} Constant nodes`] : []),
+        ...(found.subgraphs > 0 ? [`${found.subgraphs} subgraphs`] : []),
+        ...(found.functions > 0 ? [`${found.functions} functions`] : []),
+        `opset ${opsets.join(", ")}`,
+        `IR ${found.irVersion ?? "?"}`,
+        ...(found.producer ? [`by ${found.producer}`] : []),
+      ].join(" · "),
+      80,
+      "  ",
+    ),
+    "",
+    renderTable(
+      [{ title: "" }, { title: "name", max: 28 }, { title: "type" }, { title: "shape", max: 40 }],
+      [
+        ...found.inputs.map((port) => ["in", port.name, port.dtype, port.shape]),
+        ...found.outputs.map((port) => ["out", port.name, port.dtype, port.shape]),
+      ],
+    ),
+    "",
+    renderTable(
+      [
+        { title: "operator", max: 36 },
+        { title: "nodes", align: "right" },
+        { title: "weights", align: "right" },
+      ],
+      found.ops
+        .slice(0, 14)
+        .map((entry) => [entry.op, String(entry.count), entry.weightBytes > 0 ? formatBytes(entry.weightBytes) : ""]),
+    ),
+    ...(found.ops.length > 14 ? [`  … and ${found.ops.length - 14} other operators`] : []),
+  ];
+  const tensors = found.tensors.slice(0, limit);
+  if (tensors.length > 0) {
+    blocks.push(
+      "",
+      renderTable(
+        [
+          { title: "largest tensors", max: 28 },
+          { title: "type", max: 8 },
+          { title: "shape", max: 16 },
+          { title: "bytes", align: "right" },
+          { title: "zeros", align: "right" },
+          { title: "used by", max: 12 },
+        ],
+        tensors.map((tensor) => [
+          tensor.name,
+          tensor.dtype,
+          `[${tensor.dims.join(",")}]`,
+          formatBytes(tensor.byteLength),
+          tensor.sparsity === undefined ? "" : `${(100 * tensor.sparsity).toFixed(0)} %`,
+          [...new Set(tensor.users)].join(","),
+        ]),
+      ),
+    );
+  }
+  blocks.push("", "  What the schemes would do:");
+  const say = (text: string): void => {
+    blocks.push(...wrap(text, 76, "    "));
+  };
+  if (found.quantizedBy !== undefined) say(`It is quantized already: ${found.quantizedBy}. Give the original.`);
+  else {
+    say(
+      `dynamic-int8, static-int8: ${found.integer.eligible} nodes could be computed in 8 bits (a target's speed may speak against some).`,
+    );
+    for (const [reason, count] of Object.entries(found.integer.declined)) say(`  not ${count} ${reason}`);
+    say("weight-int8: stores the weights in 8 bits, computes in float.");
+  }
+  return blocks.join("\n");
+}

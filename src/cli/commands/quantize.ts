@@ -1,0 +1,138 @@
+/**
+ * @file `tersor quantize`: a smaller file for the targets, checked on them.
+ */
+import type { Command } from "commander";
+import { type QuantizeFileResult, quantizeFile } from "../../recipe/quantize-file.ts";
+import { SCHEME_ALIASES, SCHEME_NAMES, SCHEMES, type SchemeName } from "../../recipe/steps.ts";
+import type { TargetName } from "../../runtime/targets.ts";
+import { OptionError } from "../../util/errors.ts";
+import { formatBytes, formatRatio, wrap } from "../../util/format.ts";
+import { addMeasureFlags, addStepFlags, parseCount } from "../flags.ts";
+import { createProgress, print, printJson } from "../output.ts";
+import { renderConditions, renderLeftAlone, renderTargets } from "../render/measurement.ts";
+
+interface Flags extends Readonly<Record<string, unknown>> {
+  readonly output?: string;
+  readonly scheme: string;
+  readonly data?: string;
+  readonly calibrationSamples?: number;
+  readonly samples?: number;
+  readonly target?: readonly TargetName[];
+  readonly shape?: Readonly<Record<string, readonly number[]>>;
+  readonly threads?: number;
+  readonly time?: number;
+  readonly memory: boolean;
+  readonly check: boolean;
+  readonly seed?: number;
+  readonly externalData?: boolean;
+  readonly allowExternalOutside?: boolean;
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+}
+
+export function addQuantize(program: Command, signal: AbortSignal): void {
+  const command = program
+    .command("quantize")
+    .summary("make a model smaller and faster, and check it on its targets")
+    .description(
+      "Quantizes MODEL, then loads, runs, compares and times the result on each target.\n" +
+        "Without --data the best scheme that needs none is found by measuring; with --data it is static-int8.",
+    )
+    .argument("<model>", "an .onnx file")
+    .option("-o, --output <file>", "where to write (default: MODEL with .int8 before its ending)")
+    .option("--scheme <name>", `auto, ${SCHEME_NAMES.join(", ")}, or transformers.js' name (q8)`, "auto")
+    .option("--calibration-samples <number>", "samples to calibrate on (default: 100)", parseCount)
+    .option("--no-check", "write without loading and measuring the result")
+    .option("--external-data", "write the weights into a data file beside the model")
+    .option("--verbose", "list every node that was left in float");
+  addMeasureFlags(command);
+  const names = addStepFlags(
+    command,
+    Object.values(SCHEMES).map((step) => step.options),
+    ["target"],
+  );
+  command.action(async (model: string, flags: Flags) => {
+    const progress = createProgress();
+    const step: Record<string, unknown> = {};
+    for (const name of names) {
+      if (command.getOptionValueSource(name) === "cli") step[name] = flags[name];
+    }
+    try {
+      const result = await quantizeFile(model, {
+        scheme: schemeOf(flags.scheme),
+        output: flags.output,
+        data: flags.data,
+        calibrationSamples: flags.calibrationSamples,
+        samples: flags.samples,
+        targets: flags.target,
+        shapes: flags.shape,
+        threads: flags.threads,
+        budgetMs: flags.time,
+        memory: flags.memory,
+        check: flags.check,
+        seed: flags.seed,
+        externalData: flags.externalData ?? "auto",
+        allowOutside: flags.allowExternalOutside,
+        step,
+        progress: progress.update,
+        signal,
+      });
+      progress.clear();
+      if (flags.json) printJson({ command: "quantize", ...result });
+      else print(render(result, flags.verbose ?? false));
+      process.exitCode = result.ok ? 0 : 1;
+    } finally {
+      progress.clear();
+    }
+  });
+}
+
+function schemeOf(name: string): SchemeName | "auto" {
+  const scheme = SCHEME_ALIASES[name] ?? name;
+  if (scheme === "auto" || (SCHEME_NAMES as string[]).includes(scheme)) return scheme as SchemeName | "auto";
+  throw new OptionError({
+    area: "quantize",
+    subject: "--scheme",
+    problem: `expected auto, ${SCHEME_NAMES.join(", ")}, ${Object.keys(SCHEME_ALIASES).join(", ")}, got ${name}`,
+    help: "See tersor quantize --help.",
+  });
+}
+
+function render(result: QuantizeFileResult, verbose: boolean): string {
+  const { input, output, report } = result;
+  const blocks: string[] = [];
+  blocks.push(`${input.path} → ${output.path}   ${result.scheme}`);
+  if (result.reason !== undefined) {
+    blocks.push(
+      ...wrap(
+        `Chosen because ${result.reason}. Tried too: ${result.others.map((other) => `${other.scheme} (${formatBytes(other.byteLength)})`).join(", ")}.`,
+        80,
+        "  ",
+      ),
+    );
+  }
+  const travel = output.compressed;
+  const compressed = [
+    travel?.gzip === undefined ? "" : `gzip ${formatBytes(travel.gzip)}`,
+    travel?.brotli === undefined ? "" : `brotli ${formatBytes(travel.brotli)}`,
+  ].filter((part) => part !== "");
+  blocks.push(
+    "",
+    `  ${formatBytes(input.byteLength)} → ${formatBytes(output.byteLength)}  ${formatRatio(output.byteLength / input.byteLength)}${compressed.length > 0 ? `   ${compressed.join(", ")}` : ""}`,
+    ...(report.changes ?? [`${report.changed} weights stored in 8 bits`]).map((line) => `  ${line}`),
+    `  ${result.seconds.toFixed(1)} s to quantize`,
+  );
+  const left = renderLeftAlone(report.leftAlone ?? [], verbose);
+  if (left !== "") blocks.push("", left);
+  if (result.targets.length > 0) {
+    blocks.push("", renderTargets(result.targets), "", renderConditions(result.targets, result.machine));
+    const problems = result.judgements.flatMap((entry, index) =>
+      entry.problems.map((problem) => `${result.targets[index]?.target}: ${problem}`),
+    );
+    if (problems.length > 0) {
+      blocks.push("", ...problems.flatMap((problem) => wrap(`! ${problem}`, 80, "  ")));
+    }
+    blocks.push("", result.ok ? "  OK" : "  NOT OK: see the lines with ! above");
+  } else blocks.push("", "  Not checked: it was neither loaded nor run (--no-check).");
+  return blocks.join("\n");
+}

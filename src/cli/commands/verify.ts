@@ -1,0 +1,127 @@
+/**
+ * @file `tersor verify`: one file: loads, runs, how fast; two: compared on every target.
+ */
+import type { Command } from "commander";
+import { verifyFiles } from "../../analyze/isolated.ts";
+import type { DataSpec, TargetMeasurement } from "../../analyze/job.ts";
+import { judge } from "../../analyze/judge.ts";
+import { describeMachine, type Machine } from "../../measure/machine.ts";
+import { openModel } from "../../recipe/open.ts";
+import { DEFAULT_TARGETS, type TargetName } from "../../runtime/targets.ts";
+import { formatBytes, formatMilliseconds, formatRatio, wrap } from "../../util/format.ts";
+import { addMeasureFlags } from "../flags.ts";
+import { createProgress, print, printJson } from "../output.ts";
+import { renderConditions, renderTargets } from "../render/measurement.ts";
+import { renderTable } from "../render/table.ts";
+
+interface Flags {
+  readonly data?: string;
+  readonly samples?: number;
+  readonly target?: readonly TargetName[];
+  readonly shape?: Readonly<Record<string, readonly number[]>>;
+  readonly threads?: number;
+  readonly time?: number;
+  readonly memory: boolean;
+  readonly seed?: number;
+  readonly allowExternalOutside?: boolean;
+  readonly json?: boolean;
+}
+
+/** The samples that the flags ask for; without data, generated inputs. */
+export function dataSpec(flags: Pick<Flags, "data" | "samples" | "shape">): DataSpec {
+  const { data, samples, shape } = flags;
+  if (data === undefined || data === "random") return { kind: "generated", shapes: shape, count: samples ?? 4 };
+  return { kind: "path", path: data, limit: samples ?? 100 };
+}
+
+export function addVerify(program: Command, signal: AbortSignal): void {
+  const command = program
+    .command("verify")
+    .summary("load, run, compare and time one or two models on each target")
+    .description(
+      "One file: does it load and run, how fast, with how much memory. Two files: the second against the first,\n" +
+        "on the same inputs. Exit status 1 where it does not load, disagrees or is slower.",
+    )
+    .argument("<original>", "an .onnx file")
+    .argument("[other]", "the file to compare with it");
+  addMeasureFlags(command);
+  command.action(async (original: string, other: string | undefined, flags: Flags) => {
+    const progress = createProgress();
+    try {
+      const sizes = [original, ...(other === undefined ? [] : [other])].map(
+        (path) => openModel(path, { allowOutside: flags.allowExternalOutside }).byteLength,
+      );
+      const targets: TargetMeasurement[] = [];
+      for (const target of flags.target ?? DEFAULT_TARGETS) {
+        const files = [
+          { name: "original", path: original },
+          ...(other === undefined ? [] : [{ name: "other", path: other }]),
+        ];
+        const job = {
+          target,
+          files,
+          data: dataSpec(flags),
+          threads: flags.threads ?? 1,
+          budgetMs: flags.time ?? 3000,
+          seed: flags.seed ?? 0,
+        };
+        targets.push(await verifyFiles(job, { progress: progress.update, signal, memory: flags.memory }));
+      }
+      progress.clear();
+      const machine = await describeMachine();
+      const judgements = targets.flatMap((result) => result.files.slice(1).map((file) => judge(file)));
+      const ok = targets.every((result) =>
+        result.files.slice(1).every((file) => judge(file).usable && file.latency?.verdict !== "slower"),
+      );
+      if (flags.json) printJson({ command: "verify", original, other, sizes, ok, targets, judgements, machine });
+      else print(render(original, other, sizes, targets, machine, ok));
+      process.exitCode = ok ? 0 : 1;
+    } finally {
+      progress.clear();
+    }
+  });
+}
+
+function render(
+  original: string,
+  other: string | undefined,
+  sizes: readonly number[],
+  targets: readonly TargetMeasurement[],
+  machine: Machine,
+  ok: boolean,
+): string {
+  if (other === undefined) {
+    const rows = targets.map((result) => {
+      const [file] = result.files;
+      if (file === undefined) return [result.target, result.notRunHere ?? "", "", "", ""];
+      return [
+        result.target,
+        "loads and runs",
+        file.latency ? formatMilliseconds(file.latency.p50) : "",
+        file.latency ? formatMilliseconds(file.latency.p95) : "",
+        file.peakMemory === undefined ? "" : formatBytes(file.peakMemory),
+      ];
+    });
+    const columns = ["target", "verdict", "p50", "p95", "peak memory"].map((title) => ({ title }));
+    return [
+      `${original}   ${formatBytes(sizes[0]!)}`,
+      "",
+      renderTable(columns, rows),
+      "",
+      renderConditions(targets, machine),
+    ].join("\n");
+  }
+  const problems = targets.flatMap((result) =>
+    result.files.slice(1).flatMap((file) => judge(file).problems.map((problem) => `! ${result.target}: ${problem}`)),
+  );
+  return [
+    `${original} → ${other}   ${formatBytes(sizes[0]!)} → ${formatBytes(sizes[1]!)}  ${formatRatio(sizes[1]! / sizes[0]!)}`,
+    "",
+    renderTargets(targets),
+    "",
+    renderConditions(targets, machine),
+    "",
+    ...problems.flatMap((line) => wrap(line, 80, "  ")),
+    ok ? "  OK" : "  NOT OK: see the lines with ! above",
+  ].join("\n");
+}

@@ -1,0 +1,127 @@
+/**
+ * @file Command-line flags from the option tables of steps, and the parsers that several commands share.
+ */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { z } from "zod";
+import { TARGET_NAMES } from "../runtime/targets.ts";
+
+interface JsonField {
+  readonly type?: string;
+  readonly enum?: readonly string[];
+  readonly items?: { readonly type?: string; readonly enum?: readonly string[] };
+  readonly default?: unknown;
+  readonly description?: string;
+}
+
+/** The fields of an option table, as JSON Schema tells them. */
+export function fieldsOf(options: z.ZodObject): Readonly<Record<string, JsonField>> {
+  return z.toJSONSchema(options, { io: "input" }).properties as Record<string, JsonField>;
+}
+
+export function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** Adds a flag for every field of the tables, each once; returns their names. */
+export function addStepFlags(command: Command, tables: readonly z.ZodObject[], skip: readonly string[]): string[] {
+  const added: string[] = [];
+  for (const table of tables) {
+    for (const [name, field] of Object.entries(fieldsOf(table))) {
+      if (added.includes(name) || skip.includes(name)) continue;
+      added.push(name);
+      command.addOption(flagFor(name, field));
+    }
+  }
+  return added;
+}
+
+function flagFor(name: string, field: JsonField): Option {
+  const flag = kebab(name);
+  const initial = field.default;
+  const shown = initial === undefined || typeof initial === "boolean" ? "" : ` (default: ${format(initial)})`;
+  const text = `${field.description ?? ""}${shown}`;
+  switch (field.type) {
+    case "boolean":
+      // What is on by default gets a flag that turns it off.
+      return initial === true ? new Option(`--no-${flag}`, `do not ${text}`) : new Option(`--${flag}`, text);
+    case "number":
+    case "integer":
+      return new Option(`--${flag} <number>`, text).argParser(parseNumber);
+    case "array":
+      return new Option(`--${flag} <list>`, text).argParser(parseList);
+    default:
+      return field.enum
+        ? new Option(`--${flag} <name>`, text).choices([...field.enum])
+        : new Option(`--${flag} <text>`, text);
+  }
+}
+
+function format(value: unknown): string {
+  return Array.isArray(value) ? value.join(",") || "none" : String(value);
+}
+
+export function parseNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("Expected a number.");
+  return value;
+}
+
+/** Whole number from 1 up. */
+export function parseCount(text: string): number {
+  const value = parseNumber(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("Expected a whole number from 1 up.");
+  return value;
+}
+
+export function parseList(text: string, before: readonly string[] = []): string[] {
+  return [...before, ...text.split(",").map((part) => part.trim())].filter((part) => part !== "");
+}
+
+/** "10s", "2m", "500ms" as milliseconds; a plain number is seconds. */
+export function parseDuration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  if (match === null) throw new InvalidArgumentError("Expected a time such as 3s, 500ms or 2m.");
+  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? "s"]!;
+  return Number(match[1]) * unit;
+}
+
+export function parseTargets(text: string): string[] {
+  const names = parseList(text);
+  for (const name of names) {
+    if (!(TARGET_NAMES as readonly string[]).includes(name)) {
+      throw new InvalidArgumentError(`Expected one or more of ${TARGET_NAMES.join(", ")}, got ${name}.`);
+    }
+  }
+  return names;
+}
+
+/** "x=1,3,48,320", several times: shapes of generated inputs. */
+export function parseShape(
+  text: string,
+  before: Readonly<Record<string, readonly number[]>> = {},
+): Record<string, readonly number[]> {
+  const at = text.lastIndexOf("=");
+  const dims = text
+    .slice(at + 1)
+    .split(/[,x]/)
+    .map(Number);
+  if (at < 1 || dims.some((dim) => !Number.isInteger(dim) || dim < 0)) {
+    throw new InvalidArgumentError("Expected an input's name and its dimensions, such as x=1,3,224,224.");
+  }
+  return { ...before, [text.slice(0, at)]: dims };
+}
+
+/** The flags that say what models are measured with. */
+export function addMeasureFlags(command: Command): Command {
+  return command
+    .option("--data <path>", "samples: folder or file of .npz or .npy, or a module; 'random' generates them")
+    .option("--samples <number>", "samples to compare on (default: 100)", parseCount)
+    .option("--target <names>", "runtimes, comma-separated: node-cpu, web-wasm, web-webgpu", parseTargets)
+    .option("--shape <name=dims>", "shape of a generated input, such as x=1,3,224,224", parseShape)
+    .option("--threads <number>", "threads within an operator (default: 1)", parseCount)
+    .option("--time <duration>", "time for the timed runs of each target (default: 3s)", parseDuration)
+    .option("--no-memory", "do not measure peak memory")
+    .option("--seed <number>", "seed of generated inputs and of intervals (default: 0)", parseNumber)
+    .option("--allow-external-outside", "read external data outside of the model's folder")
+    .option("--json", "print one JSON document on standard output, and nothing else there");
+}

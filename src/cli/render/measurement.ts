@@ -1,0 +1,107 @@
+/**
+ * @file Measurements as a person reads them.
+ */
+import type { FileMeasurement, TargetMeasurement } from "../../analyze/job.ts";
+import { formatConfig, formatDecibels, percent, verdictOf, worstOutput } from "../../analyze/judge.ts";
+import type { Machine } from "../../measure/machine.ts";
+import type { LeftAlone } from "../../step/step.ts";
+import { formatBytes, formatMilliseconds, formatRatio, wrap } from "../../util/format.ts";
+import { renderTable } from "./table.ts";
+
+/** Agreement of a file with the original: the worst output's SQNR, and its rows with the same largest element. */
+export function agreementCell(measured: FileMeasurement): string {
+  const worst = worstOutput(measured);
+  if (worst === undefined) return "";
+  if (worst.kind === "mismatch") return worst.problem;
+  if (worst.kind === "exact") return `${percent(worst.equal)} equal`;
+  const rows = worst.agreementArgmax === undefined ? "" : `, top-1 ${percent(worst.agreementArgmax)}`;
+  return `${formatDecibels(worst.sqnr)}${rows}`;
+}
+
+/** "1.72× faster (1.70–1.74)". */
+export function speedCell(measured: FileMeasurement): string {
+  const { latency } = measured;
+  if (latency?.ratio === undefined) return "";
+  const { median, low, high } = latency.ratio;
+  return `${formatRatio(median)} ${latency.verdict} (${low.toFixed(2)}–${high.toFixed(2)})`;
+}
+
+/** The original and one other file, one block per target. */
+export function renderTargets(targets: readonly TargetMeasurement[]): string {
+  return targets.map(renderTarget).join("\n");
+}
+
+function renderTarget(result: TargetMeasurement): string {
+  const head = `  ${result.target}  ${verdictOf(result)}`;
+  if (result.notRunHere !== undefined) return `${head}: ${result.notRunHere}`;
+  const [original, ...others] = result.files;
+  const lines = [head];
+  const row = (title: string, text: string): void => {
+    if (text !== "")
+      lines.push(...wrap(text, 80 - 16).map((line, i) => `    ${(i === 0 ? title : "").padEnd(12)}${line}`));
+  };
+  for (const file of others) {
+    if (file.error !== undefined) {
+      row("error", `does not ${file.error.stage}: ${file.error.message}`);
+      continue;
+    }
+    row("agreement", agreementCell(file));
+    if (file.score !== undefined && original?.score !== undefined) {
+      row("score", `${original.score.toFixed(4)} → ${file.score.toFixed(4)}`);
+    }
+    if (file.latency !== undefined && original?.latency !== undefined) {
+      const p50 = `${formatMilliseconds(original.latency.p50)} → ${formatMilliseconds(file.latency.p50)}`;
+      row("latency p50", `${p50}   ${speedCell(file)}`);
+      row("latency p95", `${formatMilliseconds(original.latency.p95)} → ${formatMilliseconds(file.latency.p95)}`);
+    }
+    if (file.peakMemory !== undefined && original?.peakMemory !== undefined) {
+      row("peak memory", `${formatBytes(original.peakMemory)} → ${formatBytes(file.peakMemory)}`);
+    }
+    if (file.config !== undefined) row("load with", formatConfig(file.config));
+    if (file.withConfig !== undefined) {
+      row("note", `${formatRatio(file.withConfig.ratio.median)} with ${formatConfig(file.withConfig.config)}`);
+    }
+  }
+  return lines.join("\n");
+}
+
+/** What was measured on what: one paragraph. */
+export function renderConditions(targets: readonly TargetMeasurement[], machine: Machine): string {
+  const run = targets.filter((result) => result.notRunHere === undefined);
+  const [first] = run;
+  if (first === undefined) return "";
+  const vnni = machine.vnni === undefined ? "" : machine.vnni ? ", VNNI" : ", no VNNI: u8×s8 may saturate";
+  const shapes = Object.entries(first.shapes ?? {}).map(([name, dims]) => `${name} [${dims.join(", ")}]`);
+  const samples = `${first.samples} ${first.generated ? "generated inputs" : `samples of ${first.dataName}`}`;
+  const seen = first.seenBefore ? " (which calibration has seen too: there were no others)" : "";
+  const text = `Measured with ${samples}${seen}, first ${shapes.join(", ")}; ${machine.processor}${vnni}, ${first.threads} thread${first.threads === 1 ? "" : "s"}, ${machine.platform}, ${machine.host}, ${run.map((result) => result.runtime).join(", ")}.`;
+  const warning = first.generated
+    ? ["Smoke-tested: it loads and runs; give your own samples with --data to prove its accuracy."]
+    : [];
+  return [text, ...warning].flatMap((line) => wrap(line, 80, "  ")).join("\n");
+}
+
+/** What was left alone, counted by operator and reason. */
+export function renderLeftAlone(leftAlone: readonly LeftAlone[], verbose: boolean): string {
+  if (leftAlone.length === 0) return "";
+  if (verbose) {
+    return renderTable(
+      [{ title: "left in float", max: 34 }, { title: "op" }, { title: "reason" }],
+      leftAlone.map((entry) => [entry.subject, entry.opType ?? "", entry.reason]),
+    );
+  }
+  const groups = new Map<string, LeftAlone[]>();
+  for (const entry of leftAlone) {
+    // Numbers differ from node to node; the reason is the same.
+    const key = `${entry.opType} ${entry.reason.replace(/[\d.]+/g, "#").replace(/"[^"]*"/g, '""')}`;
+    groups.set(key, [...(groups.get(key) ?? []), entry]);
+  }
+  const lines = [...groups.values()]
+    .sort((a, b) => b.length - a.length)
+    .flatMap((entries) => {
+      const [first] = entries;
+      const example = entries.length === 1 ? ` "${first!.subject}"` : "";
+      return wrap(`${entries.length} ${first!.opType ?? "value"}${example}: ${first!.reason}`, 78, "    ");
+    });
+  return ["  Left in float:", ...lines].join("\n");
+}

@@ -1,0 +1,126 @@
+/**
+ * @file The caller's side of a runtime in a worker; the same for any kind of worker.
+ */
+import { chunksLength } from "../onnx/encode.ts";
+import { messageOf, TersorError } from "../util/errors.ts";
+import type { ModelSource, Runtime, Session } from "./runtime.ts";
+import {
+  buffersOf,
+  type Calls,
+  type Kind,
+  packTensors,
+  type Reply,
+  type Request,
+  type RuntimeName,
+  unpackError,
+  unpackTensors,
+} from "./worker-messages.ts";
+
+/** A runtime whose sessions live in a worker: the caller's event loop stays free while they load and run. */
+export interface WorkerRuntime extends Runtime {
+  /** Ends the worker at once; calls that are under way, and later ones, reject. */
+  close(): Promise<void>;
+}
+
+/** A way to a worker. */
+export interface WorkerChannel {
+  post(request: Request, transfer: ArrayBuffer[]): void;
+  /** Called once, before anything is posted. `onEnd` gets a clause that says how the worker ended by itself. */
+  listen(onReply: (reply: Reply) => void, onEnd: (how: string) => void): void;
+  /** Tells whether an answer is awaited: an idle worker need not keep its process alive. */
+  setBusy(busy: boolean): void;
+  terminate(): Promise<void>;
+}
+
+interface Call {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Starts the named runtime behind a channel. @throws what creating the runtime throws there; the worker is ended then. */
+export async function connectRuntime(channel: WorkerChannel, name: RuntimeName): Promise<WorkerRuntime> {
+  const calls = new Map<number, Call>();
+  let next = 0;
+  let ended: TersorError | undefined;
+
+  const end = (problem: string, help?: string): void => {
+    ended ??= new TersorError("WORKER", { area: "runtime", subject: `${name} in a worker`, problem, help });
+    for (const { reject } of calls.values()) reject(ended);
+    calls.clear();
+  };
+  channel.listen(
+    (reply) => {
+      const call = calls.get(reply.id);
+      calls.delete(reply.id);
+      channel.setBusy(calls.size > 0);
+      if ("error" in reply) call?.reject(unpackError(reply.error));
+      else call?.resolve(reply.result);
+    },
+    (how) => end(`expected an answer, but ${how}`, "Start the runtime again, and load its sessions again."),
+  );
+  const call = <K extends Kind>(
+    kind: K,
+    request: Calls[K]["request"],
+    transfer: ArrayBuffer[] = [],
+  ): Promise<Calls[K]["result"]> =>
+    new Promise((resolve, reject) => {
+      if (ended !== undefined) return reject(ended);
+      const id = next++;
+      calls.set(id, { resolve: resolve as Call["resolve"], reject });
+      channel.setBusy(true);
+      try {
+        channel.post({ id, kind, ...request } as Request, transfer);
+      } catch (error) {
+        // What cannot be cloned: an option that is a function, for example.
+        calls.delete(id);
+        channel.setBusy(calls.size > 0);
+        reject(new TypeError(`${name} in a worker: ${kind}: ${messageOf(error)}`));
+      }
+    });
+
+  const close = async (): Promise<void> => {
+    end("it was closed");
+    await channel.terminate();
+  };
+  const { version } = await call("start", { name }).catch(async (error: unknown) => {
+    await close();
+    throw error;
+  });
+  return {
+    name,
+    version,
+    close,
+    async load(model, options): Promise<Session> {
+      const copy = copyModel(model);
+      const { session, inputs, outputs } = await call("load", { model: copy.model, options }, copy.buffers);
+      return {
+        inputs,
+        outputs,
+        async run(feeds, fetch) {
+          const packed = packTensors(feeds, false);
+          return unpackTensors(await call("run", { session, feeds: packed, fetch }, buffersOf(packed)));
+        },
+        release: () => call("release", { session }),
+      };
+    },
+  };
+}
+
+/** A model in buffers of its own, which can be transferred. */
+function copyModel(model: ModelSource): { readonly model: ModelSource; readonly buffers: ArrayBuffer[] } {
+  if ("path" in model) return { model, buffers: [] };
+  const chunks: readonly Uint8Array[] = model.bytes instanceof Uint8Array ? [model.bytes] : model.bytes;
+  const bytes = new Uint8Array(chunksLength(chunks));
+  let position = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, position);
+    position += chunk.byteLength;
+  }
+  const files = Object.entries(model.external ?? {}).map(
+    ([location, file]) => [location, new Uint8Array(file)] as const,
+  );
+  return {
+    model: { bytes, ...(files.length > 0 && { external: Object.fromEntries(files) }) },
+    buffers: [bytes.buffer, ...files.map(([, file]) => file.buffer)],
+  };
+}

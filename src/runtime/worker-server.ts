@@ -1,0 +1,70 @@
+/**
+ * @file The worker's side of a runtime in a worker; the same for any kind of worker.
+ */
+import { InputError } from "../util/errors.ts";
+import type { Runtime, Session } from "./runtime.ts";
+import {
+  buffersOf,
+  type Calls,
+  type Kind,
+  packError,
+  packTensors,
+  type Reply,
+  type Request,
+  type RuntimeName,
+  unpackTensors,
+} from "./worker-messages.ts";
+
+interface Answer {
+  readonly result: Calls[Kind]["result"];
+  readonly transfer?: ArrayBuffer[];
+}
+
+/** Answers requests one after the other, in the order in which they come: returns the function that takes them. */
+export function serveRuntime(
+  create: (name: RuntimeName) => Promise<Runtime>,
+  post: (reply: Reply, transfer: ArrayBuffer[]) => void,
+): (request: Request) => void {
+  const sessions = new Map<number, Session>();
+  let runtime: Runtime | undefined;
+  let next = 0;
+
+  const find = (id: number): Session => {
+    const session = sessions.get(id);
+    if (session !== undefined) return session;
+    throw new InputError({ area: "runtime", subject: "session", problem: "expected a loaded one, got a released one" });
+  };
+  const answer = async (request: Request): Promise<Answer> => {
+    switch (request.kind) {
+      case "start": {
+        runtime = await create(request.name);
+        return { result: { version: runtime.version } };
+      }
+      case "load": {
+        const session = await runtime!.load(request.model, request.options);
+        sessions.set(next, session);
+        return { result: { session: next++, inputs: session.inputs, outputs: session.outputs } };
+      }
+      case "run": {
+        const results = await find(request.session).run(unpackTensors(request.feeds), request.fetch);
+        const result = packTensors(results, true);
+        return { result, transfer: buffersOf(result) };
+      }
+      case "release": {
+        const session = find(request.session);
+        sessions.delete(request.session);
+        await session.release();
+        return { result: undefined };
+      }
+    }
+  };
+
+  let queue = Promise.resolve();
+  return (request) => {
+    const { id } = request;
+    queue = queue
+      .then(() => answer(request))
+      .then(({ result, transfer = [] }) => post({ id, result }, transfer))
+      .catch((error: unknown) => post({ id, error: packError(error) }, []));
+  };
+}
