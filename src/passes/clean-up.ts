@@ -12,6 +12,7 @@ import { eliminateIdentity } from "./eliminate-identity.ts";
 import { foldConstants } from "./fold-constants.ts";
 import { fuseAffine } from "./fuse-affine.ts";
 import { fuseBatchNorm } from "./fuse-batch-norm.ts";
+import { fuseHardSwish } from "./fuse-hard-swish.ts";
 import { hoistConstants } from "./hoist-constants.ts";
 
 /** All passes in the order in which they help each other. */
@@ -23,6 +24,7 @@ export const CLEAN_UP = [
   fuseAffine,
   fuseBatchNorm,
   fuseAffine,
+  fuseHardSwish,
   eliminateIdentity,
   deduplicateInitializers,
   eliminateDead,

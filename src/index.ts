@@ -1,0 +1,56 @@
+/**
+ * @file The platform-free API: the same in Node and in a browser, with no runtime installed. Runtimes come from
+ * "tersor/node" and "tersor/web".
+ */
+
+export { candidateFeeds, generateInputs } from "./data/generate.ts";
+export { decodeNpy, encodeNpy } from "./data/npy.ts";
+export { decodeNpz, encodeNpz } from "./data/npz.ts";
+export { fromSamples, type PlainTensor } from "./data/source.ts";
+export type { AttributeInput } from "./graph/attributes.ts";
+export { fromOnnx } from "./graph/from-onnx.ts";
+export { type AddOptions, Graph } from "./graph/graph.ts";
+export { Model } from "./graph/model.ts";
+export { Node } from "./graph/node.ts";
+export { any, constant, type Match, match, op, type Pattern, scalar } from "./graph/pattern.ts";
+export { applyRules, onlyInside, type Rule } from "./graph/rewrite.ts";
+export { toOnnx } from "./graph/to-onnx.ts";
+export { type Dim, Value } from "./graph/value.ts";
+export { verifyModel } from "./graph/verify.ts";
+export { compareOutputs, createComparer, type OutputComparison } from "./measure/compare.ts";
+export { type Interval, median, medianInterval, verdict } from "./measure/interval.ts";
+export { compareLatency } from "./measure/latency.ts";
+export { describeMachine, type Machine } from "./measure/machine.ts";
+export { compressedSizes } from "./measure/size.ts";
+export { loadModel, quantizeDynamic, quantizeStatic, quantizeWeights, saveModel } from "./model-bytes.ts";
+export { decodeModel } from "./onnx/decode.ts";
+export { encodeModel, joinChunks } from "./onnx/encode.ts";
+export { type ExternalData, externalDataFromMemory } from "./onnx/external-data.ts";
+export type { ModelProto } from "./onnx/messages.ts";
+export { parseModel } from "./onnx/text.ts";
+export { CLEAN_UP, cleanUp } from "./passes/clean-up.ts";
+export { specialize } from "./passes/specialize.ts";
+export { type UpgradeReport, upgradeOpset } from "./passes/upgrade-opset.ts";
+export { dynamicInt8 } from "./quantize/dynamic-int8.ts";
+export { staticInt8 } from "./quantize/static-int8.ts";
+export { weightInt8 } from "./quantize/weight-int8.ts";
+export { SCHEMES, type SchemeName, STEPS } from "./recipe/steps.ts";
+export { collect, observeShapes } from "./runtime/collect.ts";
+export type { ModelSource, Port, Runtime, Session, SessionOptions, Tensors } from "./runtime/runtime.ts";
+export { TARGETS, type TargetName } from "./runtime/targets.ts";
+export type { DataSource, Sample } from "./step/data.ts";
+export { parseOptions, runStep } from "./step/run.ts";
+export { defineStep, type LeftAlone, type Step, type StepContext, type StepReport } from "./step/step.ts";
+export { DTYPES, type DType } from "./tensor/dtype.ts";
+export { Tensor } from "./tensor/tensor.ts";
+export {
+  FormatError,
+  GraphError,
+  InputError,
+  OptionError,
+  TersorError,
+  UnsupportedError,
+  VerificationError,
+} from "./util/errors.ts";
+export type { Progress } from "./util/progress.ts";
+export { VERSION } from "./version.ts";

@@ -1,0 +1,57 @@
+/**
+ * @file Fuses the hard swish that exporters write in four operators into two.
+ *
+ *   x · clip(x + 3, 0, 6) / 6  =  x · hardSigmoid(x; α = 1/6, β = 1/2)
+ *
+ * Source: Howard et al. 2019, "Searching for MobileNetV3", section 5.2; ONNX HardSigmoid-6. HardSwish-14 itself is not
+ * used: ONNX Runtime takes it apart again, and it would force the opset up.
+ */
+import { z } from "zod";
+import { any, constant, type Match, op, type Pattern, scalar } from "../graph/pattern.ts";
+import { applyRules, onlyInside, type Rule } from "../graph/rewrite.ts";
+import type { Value } from "../graph/value.ts";
+import { defineStep } from "../step/step.ts";
+
+/** clip(x + 3, 0, 6) with the bounds as inputs (opset 11) or attributes (before). */
+const relu6 = (inputs: readonly Pattern[]): Pattern =>
+  op("Clip", [op("Add", [any("x"), scalar(3)]), ...inputs], "clip");
+
+const BOUNDS = [constant("low"), constant("high")];
+
+function check(found: Match): true | string {
+  const clip = found.node("clip");
+  const low = clip.inputs.length > 1 ? found.value("low").constant?.numbers()[0] : clip.float("min");
+  const high = clip.inputs.length > 1 ? found.value("high").constant?.numbers()[0] : clip.float("max");
+  if (low !== 0 || high !== 6) return `its Clip has the bounds ${low ?? "none"} and ${high ?? "none"}, not 0 and 6`;
+  return onlyInside(found);
+}
+
+function rewrite(found: Match): Value {
+  const { root } = found;
+  const graph = root.graph!;
+  const x = found.value("x");
+  const gate = graph.add("HardSigmoid", [x], {
+    name: `${root.label}_gate`,
+    before: root,
+    attributes: { alpha: { float: 1 / 6 }, beta: { float: 0.5 } },
+  });
+  return graph.add("Mul", [x, gate.output()], { name: `${root.label}_hard_swish`, before: root }).output();
+}
+
+const rule = (name: string, pattern: Rule["pattern"]): Rule => ({ name, pattern, check, rewrite });
+
+/** The division may stand at either end, and may be a multiplication by 1/6. */
+const RULES: readonly Rule[] = [[], BOUNDS].flatMap((bounds) => [
+  rule("divided product", op("Div", [op("Mul", [any("x"), relu6(bounds)]), scalar(6)])),
+  rule("scaled product", op("Mul", [op("Mul", [any("x"), relu6(bounds)]), scalar(1 / 6)])),
+  rule("divided gate", op("Mul", [any("x"), op("Div", [relu6(bounds), scalar(6)])])),
+  rule("scaled gate", op("Mul", [any("x"), op("Mul", [relu6(bounds), scalar(1 / 6)])])),
+]);
+
+export const fuseHardSwish = defineStep({
+  name: "fuse-hard-swish",
+  summary: "Write hard swish in two operators instead of four",
+  options: z.object({}),
+  needs: [],
+  run: (model) => applyRules(model, RULES),
+});
