@@ -11,6 +11,7 @@ import { eliminateDead } from "./eliminate-dead.ts";
 import { eliminateIdentity } from "./eliminate-identity.ts";
 import { foldConstants } from "./fold-constants.ts";
 import { fuseAffine } from "./fuse-affine.ts";
+import { fuseAffineInput } from "./fuse-affine-input.ts";
 import { fuseBatchNorm } from "./fuse-batch-norm.ts";
 import { fuseHardSwish } from "./fuse-hard-swish.ts";
 import { hoistConstants } from "./hoist-constants.ts";
@@ -25,6 +26,7 @@ export const CLEAN_UP = [
   fuseBatchNorm,
   fuseAffine,
   fuseHardSwish,
+  fuseAffineInput,
   eliminateIdentity,
   deduplicateInitializers,
   eliminateDead,

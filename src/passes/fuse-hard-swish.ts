@@ -7,21 +7,20 @@
  * used: ONNX Runtime takes it apart again, and it would force the opset up.
  */
 import { z } from "zod";
-import { any, constant, type Match, op, type Pattern, scalar } from "../graph/pattern.ts";
+import { any, type Match, op, scalar } from "../graph/pattern.ts";
 import { applyRules, onlyInside, type Rule } from "../graph/rewrite.ts";
 import type { Value } from "../graph/value.ts";
 import { defineStep } from "../step/step.ts";
 
-/** clip(x + 3, 0, 6) with the bounds as inputs (opset 11) or attributes (before). */
-const relu6 = (inputs: readonly Pattern[]): Pattern =>
-  op("Clip", [op("Add", [any("x"), scalar(3)]), ...inputs], "clip");
-
-const BOUNDS = [constant("low"), constant("high")];
+/** clip(x + 3, 0, 6); the bounds are inputs (from opset 11 on) or attributes: the check looks at both. */
+const relu6 = op("Clip", [op("Add", [any("x"), scalar(3)])], "clip");
 
 function check(found: Match): true | string {
   const clip = found.node("clip");
-  const low = clip.inputs.length > 1 ? found.value("low").constant?.numbers()[0] : clip.float("min");
-  const high = clip.inputs.length > 1 ? found.value("high").constant?.numbers()[0] : clip.float("max");
+  const bound = (input: number, attribute: string): number | undefined =>
+    clip.inputs[input]?.constant?.numbers()[0] ?? clip.float(attribute);
+  const low = bound(1, "min");
+  const high = bound(2, "max");
   if (low !== 0 || high !== 6) return `its Clip has the bounds ${low ?? "none"} and ${high ?? "none"}, not 0 and 6`;
   return onlyInside(found);
 }
@@ -41,12 +40,12 @@ function rewrite(found: Match): Value {
 const rule = (name: string, pattern: Rule["pattern"]): Rule => ({ name, pattern, check, rewrite });
 
 /** The division may stand at either end, and may be a multiplication by 1/6. */
-const RULES: readonly Rule[] = [[], BOUNDS].flatMap((bounds) => [
-  rule("divided product", op("Div", [op("Mul", [any("x"), relu6(bounds)]), scalar(6)])),
-  rule("scaled product", op("Mul", [op("Mul", [any("x"), relu6(bounds)]), scalar(1 / 6)])),
-  rule("divided gate", op("Mul", [any("x"), op("Div", [relu6(bounds), scalar(6)])])),
-  rule("scaled gate", op("Mul", [any("x"), op("Mul", [relu6(bounds), scalar(1 / 6)])])),
-]);
+const RULES: readonly Rule[] = [
+  rule("divided product", op("Div", [op("Mul", [any("x"), relu6]), scalar(6)])),
+  rule("scaled product", op("Mul", [op("Mul", [any("x"), relu6]), scalar(1 / 6)])),
+  rule("divided gate", op("Mul", [any("x"), op("Div", [relu6, scalar(6)])])),
+  rule("scaled gate", op("Mul", [any("x"), op("Mul", [relu6, scalar(1 / 6)])])),
+];
 
 export const fuseHardSwish = defineStep({
   name: "fuse-hard-swish",
