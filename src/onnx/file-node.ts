@@ -261,8 +261,17 @@ function cleanUpAtExit(): void {
   if (cleansUp) return;
   cleansUp = true;
   process.on("exit", () => {
-    for (const path of pending) rmSync(path, { force: true });
+    for (const path of pending) removeQuietly(path);
   });
+}
+
+/** `force` is silent about a missing file, but not about a file in place of its folder. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // The error that led here says more.
+  }
 }
 
 interface PlannedFile {
@@ -280,7 +289,7 @@ export function writeFiles(files: readonly PlannedFile[]): WrittenFile[] {
       if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
         throw unwritable(path, "expected a file name, got a folder");
       }
-      mkdirSync(dirname(resolve(path)), { recursive: true });
+      makeFolder(dirname(resolve(path)));
       pending.add(temporary(path));
       written.push({ path, byteLength: writeTemporary(temporary(path), chunks) });
     }
@@ -293,11 +302,22 @@ export function writeFiles(files: readonly PlannedFile[]): WrittenFile[] {
     return written;
   } catch (error) {
     for (const { path } of files) {
-      rmSync(temporary(path), { force: true });
+      removeQuietly(temporary(path));
       pending.delete(temporary(path));
     }
     if (error instanceof InputError || (error as NodeJS.ErrnoException).code === undefined) throw error;
     throw unwritable(files[0]!.path, describeWriteError(error), error);
+  }
+}
+
+/** Not `recursive: true`: where the system says that a folder cannot be (in /proc), Node 20 tries for ever. */
+export function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (!existsSync(path)) throw error;
   }
 }
 
@@ -331,6 +351,8 @@ function describeWriteError(error: unknown): string {
     case "ENOTDIR":
     case "EEXIST":
       return "a part of the path is a file, not a folder";
+    case "ENOENT":
+      return "its folder cannot be made";
     default:
       return messageOf(error);
   }

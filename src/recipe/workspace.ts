@@ -2,8 +2,9 @@
  * @file A folder beside the output in which files are made and measured before they take their place: a run that is
  * killed leaves the old output or none.
  */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { makeFolder } from "../onnx/file-node.ts";
 import { InputError, messageOf } from "../util/errors.ts";
 
 const PREFIX = ".tersor-";
@@ -25,7 +26,7 @@ export function openWorkspace(output: string): Workspace {
   }
   let root: string;
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     removeStale(folder);
     root = mkdtempSync(join(folder, `${PREFIX}${process.pid}-`));
   } catch (cause) {
@@ -47,7 +48,7 @@ export function openWorkspace(output: string): Workspace {
   return {
     path(label) {
       const place = join(root, label);
-      mkdirSync(place, { recursive: true });
+      makeFolder(place);
       return join(place, name);
     },
     publish(model) {
