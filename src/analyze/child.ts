@@ -1,6 +1,7 @@
 /**
  * @file The process that verifies for {@link verifyFiles}: takes one request, answers, and is ended by its parent.
  */
+import { readFileSync } from "node:fs";
 import { generateInputs } from "../data/generate.ts";
 import { loadData } from "../data/load-node.ts";
 import { createRuntime } from "../runtime/create-node.ts";
@@ -32,6 +33,19 @@ async function answer(request: Request): Promise<Reply> {
   return { kind: "measured", result };
 }
 
+/**
+ * The process's largest resident size in bytes. Linux: VmHWM, for the kernel's maxRSS of a child starts with its parent's.
+ */
+function residentPeak(): number {
+  try {
+    const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+    if (kilobytes !== undefined) return Number(kilobytes) * 1024;
+  } catch {
+    // Not Linux.
+  }
+  return process.resourceUsage().maxRSS * 1024;
+}
+
 /** The process's largest resident size in bytes after loading the runtime and, if there is one, running a file once. */
 async function peakMemory({ job, file }: Extract<Request, { kind: "memory" }>): Promise<number> {
   const runtime = await createRuntime(TARGETS[job.target].runtime ?? "onnxruntime-node");
@@ -47,5 +61,5 @@ async function peakMemory({ job, file }: Extract<Request, { kind: "memory" }>): 
       break;
     }
   }
-  return process.resourceUsage().maxRSS * 1024;
+  return residentPeak();
 }

@@ -181,7 +181,7 @@ function report(path: string, index: number, originalBytes: number, targets: rea
     const measured = result.files[index];
     if (measured === undefined) continue;
     perTarget[result.target] = measured;
-    const verdict = judge(measured);
+    const verdict = judge(measured, index > 0 ? result.files[0] : undefined);
     usable &&= verdict.usable;
     for (const text of verdict.problems) problems.push({ target: result.target, text });
   }

@@ -23,8 +23,17 @@ export interface Judgement {
   readonly problems: readonly string[];
 }
 
-/** Judges one file of a measurement; the original is judged by loading alone. */
-export function judge(measured: FileMeasurement): Judgement {
+/** Loss of the user's score, as a share of the original's, up to which a file counts as as good. */
+const AGREES_LOSS = 0.02;
+/** Loss from which on it counts as another model. */
+const DISAGREES_LOSS = 0.2;
+
+/**
+ * Judges one file of a measurement; the original is judged by loading alone.
+ * @param original The original's measurement: where both have the user's score (higher is better), that decides whether
+ * they agree, not the distance of their outputs.
+ */
+export function judge(measured: FileMeasurement, original?: FileMeasurement): Judgement {
   if (measured.error !== undefined) {
     const verb = measured.error.stage === "load" ? "does not load" : "does not run";
     return { usable: false, agreement: undefined, problems: [`${verb}: ${measured.error.message}`] };
@@ -32,7 +41,14 @@ export function judge(measured: FileMeasurement): Judgement {
   const problems: string[] = [];
   const outputs = measured.outputs ?? [];
   let agreement: Agreement | undefined = outputs.length > 0 ? "agrees" : undefined;
+  const scored = scoreAgreement(measured.score, original?.score);
+  if (scored !== undefined && scored !== "agrees") {
+    agreement = scored;
+    problems.push(`scores lower than the original: ${original!.score!.toFixed(4)} → ${measured.score!.toFixed(4)}`);
+  }
   for (const output of outputs) {
+    const broken = output.kind === "mismatch" || (output.kind === "float" && output.nonFinite.differing > 0);
+    if (scored !== undefined && !broken) continue;
     const level = agreementOf(output);
     if (level === "agrees") continue;
     if (level === "disagrees" || agreement === "agrees") agreement = level;
@@ -48,6 +64,14 @@ export function judge(measured: FileMeasurement): Judgement {
     problems.push(`slower than the original: ${latency.ratio.median.toFixed(2)}× its speed${cure}`);
   }
   return { usable: agreement !== "disagrees", agreement, problems };
+}
+
+function scoreAgreement(score: number | undefined, original: number | undefined): Agreement | undefined {
+  if (score === undefined || original === undefined) return undefined;
+  if (!Number.isFinite(score)) return Number.isFinite(original) ? "disagrees" : undefined;
+  const loss = (original - score) / Math.max(Math.abs(original), Number.MIN_VALUE);
+  if (loss <= AGREES_LOSS) return "agrees";
+  return loss < DISAGREES_LOSS ? "differs" : "disagrees";
 }
 
 function agreementOf(output: OutputComparison): Agreement {

@@ -1,17 +1,19 @@
 /**
  * @file Loads, runs, compares and times files on one target, in this process.
  */
-import { candidateFeeds, generateInputs } from "../data/generate.ts";
+import { generateInputs } from "../data/generate.ts";
 import { type LoadedData, loadData } from "../data/load-node.ts";
 import { type Comparer, createComparer } from "../measure/compare.ts";
 import { compareLatency } from "../measure/latency.ts";
 import { createRuntime } from "../runtime/create-node.ts";
 import type { Runtime, Session, Tensors } from "../runtime/runtime.ts";
 import { TARGETS } from "../runtime/targets.ts";
-import type { DataSource } from "../step/data.ts";
-import { messageOf, VerificationError } from "../util/errors.ts";
+import type { DataSource, Sample } from "../step/data.ts";
+import { InputError, messageOf, VerificationError } from "../util/errors.ts";
 import { checkCancelled, type Progress } from "../util/progress.ts";
 import type { FileMeasurement, JobFile, TargetMeasurement, VerifyJob } from "./job.ts";
+import { findRunningShapes } from "./running-shapes.ts";
+import { runtimeMessage } from "./runtime-message.ts";
 
 /** Samples whose inputs are used for timing: a few, so that sizes vary as they do in the data. */
 const TIMED_FEEDS = 8;
@@ -59,12 +61,14 @@ export async function measureTarget(
   };
 }
 
-function originalFailed(job: VerifyJob, message: string): VerificationError {
+function originalFailed(job: VerifyJob, problem: string, help?: string): VerificationError {
+  const [original, ...others] = job.files;
+  const compared = others.length > 0 ? " There is nothing to compare with." : "";
   return new VerificationError({
     area: "verify",
-    subject: `${job.files[0]?.path ?? "original"} on ${job.target}`,
-    problem: `expected the original to load and run, got: ${message}`,
-    help: "There is nothing to compare with. Is it the right file, and are these the right inputs (--data, --shape)?",
+    subject: `${original?.path} on ${job.target}`,
+    problem: `expected ${compared ? "the original" : "a model"} to load and run, got: ${problem}`,
+    help: `${help ?? "Is it the right file? Another runtime may run it: see --target."}${compared}`,
   });
 }
 
@@ -78,13 +82,9 @@ async function load(runtime: Runtime, file: JobFile, job: VerifyJob): Promise<Lo
     return {
       file,
       session: undefined,
-      measurement: { name: file.name, error: { stage: "load", message: firstLine(error) } },
+      measurement: { name: file.name, error: { stage: "load", message: runtimeMessage(error) } },
     };
   }
-}
-
-function firstLine(error: unknown): string {
-  return messageOf(error).split("\n")[0]!.trim();
 }
 
 /** The job's samples. Generated shapes are tried on the original until it runs. */
@@ -103,19 +103,10 @@ async function openData(
     return { source, score: all.score, seenBefore: skip > 0 && !enough };
   }
   const options = { shapes: data.shapes, dims: data.dims, seed: job.seed };
-  let last: unknown;
-  for (const candidate of candidateFeeds(original.inputs, options)) {
-    try {
-      await original.run(candidate.inputs);
-    } catch (error) {
-      last = error;
-      continue;
-    }
-    const source = generateInputs(original.inputs, { ...options, shapes: candidate.shapes, count: data.count });
-    return { source, score: undefined, seenBefore: false };
-  }
-  const message = `no guess of its input shapes runs (${firstLine(last)})`;
-  throw originalFailed(job, `${message}; give them with --shape NAME=1,3,224,224, or give samples with --data`);
+  const found = await findRunningShapes(original, options);
+  if ("problem" in found) throw originalFailed(job, found.problem, found.help);
+  const source = generateInputs(original.inputs, { ...options, shapes: found.shapes, count: data.count });
+  return { source, score: undefined, seenBefore: false };
 }
 
 /** Fresh samples below which calibration's own are used: fewer say little. */
@@ -157,20 +148,26 @@ async function compareAll(
     try {
       reference = await original!.session!.run(sample.inputs);
     } catch (error) {
-      throw originalFailed(job, firstLine(error));
+      const help = "Do the samples have the shapes and values that it was trained with?";
+      throw originalFailed(job, `sample ${samples + 1} of ${source.name}: ${runtimeMessage(error)}`, help);
     }
-    if (score) scores.set(original!, (scores.get(original!) ?? 0) + (await score(reference, sample)));
+    const add = async (entry: Loaded, outputs: Tensors): Promise<void> => {
+      if (score) scores.set(entry, (scores.get(entry) ?? 0) + (await callScore(score, outputs, sample, source.name)));
+    };
+    await add(original!, reference);
     for (const other of others) {
       if (other.session === undefined) continue;
+      let outputs: Tensors;
       try {
-        const outputs = await other.session.run(sample.inputs);
-        comparers.get(other)!.add(reference, outputs);
-        if (score) scores.set(other, (scores.get(other) ?? 0) + (await score(outputs, sample)));
+        outputs = await other.session.run(sample.inputs);
       } catch (error) {
-        other.measurement.error = { stage: "run", message: firstLine(error) };
+        other.measurement.error = { stage: "run", message: runtimeMessage(error) };
         await other.session.release();
         other.session = undefined;
+        continue;
       }
+      comparers.get(other)!.add(reference, outputs);
+      await add(other, outputs);
     }
     if (feeds.length < TIMED_FEEDS) feeds.push(sample.inputs);
     samples++;
@@ -181,6 +178,25 @@ async function compareAll(
     if (other.session !== undefined) other.measurement.outputs = comparer.result();
   }
   return { feeds, samples };
+}
+
+/** The user's function, whose failures are not ours. */
+async function callScore(
+  score: NonNullable<LoadedData["score"]>,
+  outputs: Tensors,
+  sample: Sample,
+  name: string,
+): Promise<number> {
+  const fail = (problem: string, cause?: unknown): InputError =>
+    new InputError({ area: "data", subject: `score() beside ${name}`, problem, help: "Correct the module.", cause });
+  let value: unknown;
+  try {
+    value = await score(outputs, sample);
+  } catch (error) {
+    throw fail(`it threw ${error instanceof Error ? error.name : "an error"}: ${messageOf(error)}`, error);
+  }
+  if (typeof value === "number" && !Number.isNaN(value)) return value;
+  throw fail(`expected a number, got ${typeof value === "string" ? JSON.stringify(value) : String(value)}`);
 }
 
 async function timeAll(

@@ -254,7 +254,7 @@ function choose(
   const [dynamic, weights] = attempts;
   if (dynamic!.report.changed === 0) return { index: 1, reason: "nothing in it gains from dynamic-int8" };
   const files = run.map((result) => result.files[1]!);
-  const judgements = files.map(judge);
+  const judgements = files.map((file, index) => judge(file, run[index]!.files[0]));
   const unusable = judgements.find((entry) => !entry.usable || entry.agreement !== "agrees");
   if (unusable !== undefined) return { index: 1, reason: `dynamic-int8 ${unusable.problems[0]}` };
   const slower = judgements.find((_entry, index) => files[index]!.latency?.verdict === "slower");
@@ -283,7 +283,7 @@ function finish(
     );
   const targets = pick(index);
   const judgementsOf = (results: readonly TargetMeasurement[]): Judgement[] =>
-    results.filter((result) => result.files.length > 1).map((result) => judge(result.files[1]!));
+    results.filter((result) => result.files.length > 1).map((result) => judge(result.files[1]!, result.files[0]));
   const judgements = judgementsOf(targets);
   const slower = targets.some((result) => result.files[1]?.latency?.verdict === "slower");
   return describeMachine().then((machine) => ({

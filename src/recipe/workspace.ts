@@ -2,7 +2,7 @@
  * @file A folder beside the output in which files are made and measured before they take their place: a run that is
  * killed leaves the old output or none.
  */
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { makeFolder } from "../onnx/file-node.ts";
 import { InputError, messageOf } from "../util/errors.ts";
@@ -19,31 +19,27 @@ export interface Workspace {
 
 /** @throws InputError where the output's folder cannot be written. */
 export function openWorkspace(output: string): Workspace {
+  if (output === "" || /[\\/]$/.test(output) || isFolder(output)) {
+    const got = output === "" ? "an empty name" : "a folder";
+    throw unwritable(output || '""', `expected a file name, got ${got}`, "Give the name of the .onnx file to write.");
+  }
   const folder = dirname(resolve(output));
   const name = basename(output);
-  if (statSync(output, { throwIfNoEntry: false })?.isDirectory()) {
-    throw unwritable(output, "expected a file name, got a folder", "Give the name of the .onnx file to write.");
-  }
+  const missing = missingFolders(folder);
   let root: string;
   try {
     makeFolder(folder);
     removeStale(folder);
     root = mkdtempSync(join(folder, `${PREFIX}${process.pid}-`));
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const denied = code === "EACCES" || code === "EPERM" || code === "EROFS";
-    const blocked = code === "ENOTDIR" || code === "EEXIST";
-    throw unwritable(
-      output,
-      denied
-        ? "its folder may not be written (permission denied)"
-        : blocked
-          ? "a part of its path is a file, not a folder"
-          : messageOf(cause),
-      "Choose another output with -o.",
-    );
+    removeEmpty(missing);
+    throw unwritable(output, whyUnwritable(cause), "Choose another output with -o; nothing was written.");
   }
-  const remove = (): void => rmSync(root, { recursive: true, force: true });
+  const remove = (): void => {
+    rmSync(root, { recursive: true, force: true });
+    // Folders that were made for an output that did not come: gone, too.
+    removeEmpty(missing);
+  };
   process.once("exit", remove);
   return {
     path(label) {
@@ -63,6 +59,47 @@ export function openWorkspace(output: string): Workspace {
       remove();
     },
   };
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+/** The folders of a path that are not there yet, the deepest first. */
+function missingFolders(folder: string): string[] {
+  return existsSync(folder) ? [] : [folder, ...missingFolders(dirname(folder))];
+}
+
+function removeEmpty(folders: readonly string[]): void {
+  for (const folder of folders) {
+    try {
+      rmdirSync(folder);
+    } catch {
+      // Something is in it, or it was never made.
+    }
+  }
+}
+
+function whyUnwritable(cause: unknown): string {
+  switch ((cause as NodeJS.ErrnoException).code) {
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return "its folder may not be written (permission denied)";
+    case "ENOTDIR":
+    case "EEXIST":
+      return "a part of its path is a file, not a folder";
+    case "ENOENT":
+      return "nothing can be made in its folder";
+    case "ENOSPC":
+      return "the disk is full";
+    default:
+      return messageOf(cause);
+  }
 }
 
 /** Workspaces of runs that were killed. */

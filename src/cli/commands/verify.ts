@@ -69,9 +69,11 @@ export function addVerify(program: Command, signal: AbortSignal): void {
       }
       progress.clear();
       const machine = await describeMachine();
-      const judgements = targets.flatMap((result) => result.files.slice(1).map((file) => judge(file)));
+      const judgements = targets.flatMap((result) => result.files.slice(1).map((file) => judge(file, result.files[0])));
       const ok = targets.every((result) =>
-        result.files.slice(1).every((file) => judge(file).usable && file.latency?.verdict !== "slower"),
+        result.files
+          .slice(1)
+          .every((file) => judge(file, result.files[0]).usable && file.latency?.verdict !== "slower"),
       );
       if (flags.json) printJson({ command: "verify", original, other, sizes, ok, targets, judgements, machine });
       else print(render(original, other, sizes, targets, machine, ok));
@@ -112,7 +114,9 @@ function render(
     ].join("\n");
   }
   const problems = targets.flatMap((result) =>
-    result.files.slice(1).flatMap((file) => judge(file).problems.map((problem) => `! ${result.target}: ${problem}`)),
+    result.files
+      .slice(1)
+      .flatMap((file) => judge(file, result.files[0]).problems.map((problem) => `! ${result.target}: ${problem}`)),
   );
   return [
     `${original} → ${other}   ${formatBytes(sizes[0]!)} → ${formatBytes(sizes[1]!)}  ${formatRatio(sizes[1]! / sizes[0]!)}`,
