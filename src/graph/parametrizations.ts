@@ -66,10 +66,12 @@ export function writeParametrizations(model: Model): void {
 export function isBarrier(node: Node): boolean {
   const registry = node.graph?.model.parametrizations;
   if (registry === undefined || registry.size === 0) return false;
-  return node.outputs.some((value) => value !== undefined && (registry.has(value) || feedsBarrier(value, registry)));
+  return node.outputs.some(
+    (value) => value !== undefined && (registry.has(value) || (isPartOf(node) && feedsBarrier(value, registry))),
+  );
 }
 
-/** QuantizeLinear before a registered DequantizeLinear, Cast and Gather before a registered codebook, Clip before both. */
+/** QuantizeLinear before a registered DequantizeLinear with its Clip (or Max and Min), Cast before a registered Gather. */
 function feedsBarrier(value: Value, registry: ReadonlyMap<Value, ParametrizationEntry>): boolean {
   const reach = 3;
   let current: Value | undefined = value;
@@ -82,7 +84,16 @@ function feedsBarrier(value: Value, registry: ReadonlyMap<Value, Parametrization
   return false;
 }
 
-const PARTS: ReadonlySet<string> = new Set(["Where", "QuantizeLinear", "DequantizeLinear", "Gather", "Cast", "Clip"]);
+const PARTS: ReadonlySet<string> = new Set([
+  "Where",
+  "QuantizeLinear",
+  "DequantizeLinear",
+  "Gather",
+  "Cast",
+  "Clip",
+  "Max",
+  "Min",
+]);
 
 function isPartOf(node: Node): boolean {
   return node.domain === "" && PARTS.has(node.opType);

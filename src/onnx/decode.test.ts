@@ -108,6 +108,10 @@ describe("repeated scalars, packed or not", () => {
     expect(tensor.int64Data![200]).toBe(200 & 127);
   });
 
+  it("a packed list of nothing is no field", () => {
+    expect(graphOf(...attribute(...span(8, []))).node![0]!.attribute![0]).toEqual({ name: "a" });
+  });
+
   it("repeated fields between other fields keep their order", () => {
     const { node: nodes } = graphOf(...node(...span(1, "a"), ...span(2, "x"), ...span(1, "b"), ...span(2, "y")));
     expect(nodes![0]).toMatchObject({ input: ["a", "b"], output: ["x", "y"] });

@@ -183,6 +183,7 @@ function readItem(state: State, field: NamedField, wireType: number, end: number
 
 /** Takes the elements above `base` off the stack. */
 function appendItems(message: Draft, key: string, state: State, base: number): void {
+  if (state.top === base) return; // a packed list of nothing is no field at all
   const earlier = message[key] as unknown[] | undefined;
   if (earlier === undefined) message[key] = state.items.slice(base, state.top);
   else for (let i = base; i < state.top; i++) earlier.push(state.items[i]);

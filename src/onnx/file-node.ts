@@ -14,11 +14,12 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeSync,
 } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
-import { InputError, messageOf } from "../util/errors.ts";
+import { FormatError, InputError, messageOf } from "../util/errors.ts";
 import { decodeModel } from "./decode.ts";
 import { type Chunk, chunkBytes, chunksLength, encodeModel } from "./encode.ts";
 import { type ExternalData, type ExternalFile, externalize, withChecksums } from "./external-data.ts";
@@ -46,25 +47,27 @@ export function readFileBytes(path: string): Uint8Array {
 }
 
 function openForReading(path: string, what: string): number {
-  let directory: boolean;
-  try {
-    directory = statSync(path).isDirectory();
-  } catch (error) {
-    throw unreadable(path, what, error);
-  }
-  if (directory) {
-    throw new InputError({
-      area: "file",
-      subject: path,
-      problem: `expected a ${what}, got a folder`,
-      help: "Give the .onnx file in it.",
-    });
-  }
+  checkReadable(path, what);
   try {
     return openSync(path, "r");
   } catch (error) {
     throw unreadable(path, what, error);
   }
+}
+
+/** Bytes of a regular file. @throws InputError where it is missing, a folder, a pipe or a device. */
+function checkReadable(path: string, what: string): number {
+  let stat: Stats;
+  try {
+    stat = statSync(path);
+  } catch (error) {
+    throw unreadable(path, what, error);
+  }
+  if (stat.isFile()) return stat.size;
+  const folder = stat.isDirectory();
+  const problem = `expected a ${what}, got a ${folder ? "folder" : "pipe or device"}`;
+  const help = what !== "model file" ? undefined : folder ? "Give the .onnx file in it." : "Save it to a file first.";
+  throw new InputError({ area: "file", subject: path, problem, help });
 }
 
 function unreadable(path: string, what: string, cause: unknown): InputError {
@@ -93,7 +96,7 @@ export function readModelFile(
   path: string,
   options: ReadOptions = {},
 ): { readonly proto: ModelProto; readonly external: ExternalData; readonly bytes: Uint8Array } {
-  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  const size = checkReadable(path, "model file");
   if (size > MAX_MODEL_BYTES) {
     throw new InputError({
       area: "file",
@@ -106,9 +109,34 @@ export function readModelFile(
   try {
     return { proto: decodeModel(bytes), external: externalDataFromFolder(dirname(path), options), bytes };
   } catch (error) {
-    if (error instanceof Error && !error.message.includes(path)) error.message = `${path}: ${error.message}`;
-    throw error;
+    throw nameFile(looksLikeText(bytes) && error instanceof FormatError ? isText(error) : error, path);
   }
+}
+
+/** The same error with the file it is about in its text: "onnx: model.onnx: …". */
+export function nameFile(error: unknown, path: string): unknown {
+  if (!(error instanceof Error) || error.message.startsWith(`${path}: `)) return error;
+  const unnamed = /^onnx: model(?: bytes)?: /;
+  error.message = unnamed.test(error.message)
+    ? error.message.replace(unnamed, `onnx: ${path}: `)
+    : `${path}: ${error.message}`;
+  return error;
+}
+
+/** Bytes that are looked at to tell text from a model. */
+const TEXT_BYTES = 512;
+
+/** Whether a file starts with nothing but printable text: a model has bytes of control in its first fields. */
+function looksLikeText(bytes: Uint8Array): boolean {
+  const head = bytes.subarray(0, TEXT_BYTES);
+  return head.length > 0 && head.every((byte) => byte >= 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d);
+}
+
+function isText(cause: FormatError): FormatError {
+  // What other formats are called in the decoder's message says more.
+  if (cause.message.includes("expected an ONNX model")) return cause;
+  const problem = "expected an ONNX model, got a text file";
+  return new FormatError({ area: "onnx", subject: "model bytes", problem, help: "Give the .onnx file.", cause });
 }
 
 /** External data that lie beside the model. Locations outside `folder` are refused unless `allowOutside`. */
@@ -119,7 +147,7 @@ export function externalDataFromFolder(folder: string, options: ReadOptions = {}
     let found = files.get(location);
     if (found === undefined) {
       const path = resolveLocation(folder, location, options);
-      found = { path, size: statSync(path).size };
+      found = { path, size: checkReadable(path, "data file") };
       files.set(location, found);
     }
     return found;
