@@ -17,6 +17,7 @@ process.on("message", (request: Request) => {
       name: error instanceof Error ? error.name : "Error",
       message: messageOf(error),
       code: error instanceof TersorError ? error.code : undefined,
+      stack: error instanceof Error ? error.stack : undefined,
     });
   });
 });

@@ -11,6 +11,7 @@ import { constantTensor } from "../passes/hoist-constants.ts";
 import { findCandidates, findQuantized } from "../quantize/candidates.ts";
 import { commonOptions } from "../quantize/options.ts";
 import { isFloatingPoint, type Tensor } from "../tensor/tensor.ts";
+import { groupReasons, type ReasonGroup } from "./reasons.ts";
 
 export interface TensorEntry {
   readonly name: string;
@@ -43,7 +44,7 @@ export interface Inspection {
   readonly tensors: readonly TensorEntry[];
   readonly quantizedBy: string | undefined;
   /** What integer kernels could compute, and why not the rest. */
-  readonly integer: { readonly eligible: number; readonly declined: Readonly<Record<string, number>> };
+  readonly integer: { readonly eligible: number; readonly declined: readonly ReasonGroup[] };
 }
 
 export interface PortEntry {
@@ -88,11 +89,6 @@ export function inspectModel(model: Model, cleaned: Model): Inspection {
   const quantized = findQuantized(model);
   const options = z.object(commonOptions).parse({});
   const { found, leftAlone } = findCandidates(cleaned, options);
-  const declined: Record<string, number> = {};
-  for (const { opType, reason } of leftAlone) {
-    const key = `${opType}: ${reason.replace(/\d+/g, "N")}`;
-    declined[key] = (declined[key] ?? 0) + 1;
-  }
   const { extra } = model;
   return {
     irVersion: model.irVersion,
@@ -121,7 +117,7 @@ export function inspectModel(model: Model, cleaned: Model): Inspection {
       }))
       .sort((a, b) => b.byteLength - a.byteLength),
     quantizedBy: quantized && `${quantized.opType} (node "${quantized.label}")`,
-    integer: { eligible: found.length, declined },
+    integer: { eligible: found.length, declined: groupReasons(leftAlone) },
   };
 }
 

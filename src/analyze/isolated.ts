@@ -19,7 +19,13 @@ export type Reply =
   | { readonly kind: "progress"; readonly task: string; readonly done: number; readonly total?: number }
   | { readonly kind: "measured"; readonly result: TargetMeasurement }
   | { readonly kind: "memory"; readonly bytes: number }
-  | { readonly kind: "failed"; readonly name: string; readonly message: string; readonly code?: string };
+  | {
+      readonly kind: "failed";
+      readonly name: string;
+      readonly message: string;
+      readonly code?: string;
+      readonly stack?: string;
+    };
 
 /** The worker script: TypeScript in a checkout, JavaScript in the package. */
 const CHILD = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "./child.ts" : "./child.js", import.meta.url));
@@ -44,7 +50,7 @@ export async function verifyFiles(job: VerifyJob, options: VerifyOptions = {}): 
     if (!(error instanceof CrashError) || job.files.length < 2) throw error;
     result = await verifyEach(job, options);
   }
-  if (result.notRunHere !== undefined || options.memory === false) return result;
+  if (result.notRunHere !== undefined || result.files[0]?.error || options.memory === false) return result;
   // Generated inputs have the shapes that turned out to run.
   const data = job.data.kind === "generated" ? { ...job.data, shapes: result.shapes } : job.data;
   const memoryJob = { ...job, data };
@@ -56,6 +62,7 @@ export async function verifyFiles(job: VerifyJob, options: VerifyOptions = {}): 
       : await memoryOf(memoryJob, job.files[index]!, options).catch(() => undefined);
     files.push(peak === undefined || baseline === undefined ? measured : { ...measured, peakMemory: peak - baseline });
   }
+  options.signal?.throwIfAborted();
   return { ...result, files };
 }
 
@@ -90,7 +97,8 @@ async function memoryOf(
 }
 
 /** The child ended without an answer. */
-class CrashError extends VerificationError {
+export class CrashError extends VerificationError {
+  override readonly name = "VerificationError";
   readonly what: string;
   constructor(job: VerifyJob, what: string) {
     super({
@@ -153,5 +161,6 @@ class ChildFailure extends Error {
     super(reply.message);
     this.name = reply.name;
     this.code = reply.code;
+    if (reply.stack !== undefined) this.stack = reply.stack;
   }
 }

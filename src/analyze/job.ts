@@ -38,6 +38,8 @@ export interface VerifyJob {
   /** Milliseconds for the timed rounds. */
   readonly budgetMs: number;
   readonly seed: number;
+  /** Report an original that does not load or run like any other file, and compare nothing. Default: it is an error. */
+  readonly tolerant?: boolean;
 }
 
 export interface FileMeasurement {

@@ -15,12 +15,27 @@ const DISAGREES_ARGMAX = 0.9;
 
 export type Agreement = "agrees" | "differs" | "disagrees";
 
+/** What can be wrong with a file on a target. */
+export type FindingKind = "load" | "run" | "score" | "output" | "slower";
+
+export interface Finding {
+  readonly kind: FindingKind;
+  /** One sentence without its subject. */
+  readonly text: string;
+}
+
 export interface Judgement {
   /** Loads, runs and does not disagree with the original. */
   readonly usable: boolean;
   readonly agreement: Agreement | undefined;
-  /** One sentence each; empty for a file with which all is well. */
+  /** Empty for a file with which all is well. */
+  readonly findings: readonly Finding[];
+  /** The findings' texts. */
   readonly problems: readonly string[];
+}
+
+function judgement(usable: boolean, agreement: Agreement | undefined, findings: readonly Finding[]): Judgement {
+  return { usable, agreement, findings, problems: findings.map(({ text }) => text) };
 }
 
 /** Loss of the user's score, as a share of the original's, up to which a file counts as as good. */
@@ -35,16 +50,17 @@ const DISAGREES_LOSS = 0.2;
  */
 export function judge(measured: FileMeasurement, original?: FileMeasurement): Judgement {
   if (measured.error !== undefined) {
-    const verb = measured.error.stage === "load" ? "does not load" : "does not run";
-    return { usable: false, agreement: undefined, problems: [`${verb}: ${measured.error.message}`] };
+    const { stage, message } = measured.error;
+    return judgement(false, undefined, [{ kind: stage, text: `does not ${stage}: ${message}` }]);
   }
-  const problems: string[] = [];
+  const findings: Finding[] = [];
   const outputs = measured.outputs ?? [];
   let agreement: Agreement | undefined = outputs.length > 0 ? "agrees" : undefined;
   const scored = scoreAgreement(measured.score, original?.score);
   if (scored !== undefined && scored !== "agrees") {
     agreement = scored;
-    problems.push(`scores lower than the original: ${original!.score!.toFixed(4)} → ${measured.score!.toFixed(4)}`);
+    const text = `scores lower than the original: ${original!.score!.toFixed(4)} → ${measured.score!.toFixed(4)}`;
+    findings.push({ kind: "score", text });
   }
   for (const output of outputs) {
     const broken = output.kind === "mismatch" || (output.kind === "float" && output.nonFinite.differing > 0);
@@ -52,18 +68,20 @@ export function judge(measured: FileMeasurement, original?: FileMeasurement): Ju
     const level = agreementOf(output);
     if (level === "agrees") continue;
     if (level === "disagrees" || agreement === "agrees") agreement = level;
-    problems.push(
-      `${level === "disagrees" ? "disagrees with" : "differs from"} the original: ${describeOutput(output)}`,
-    );
+    const how = level === "disagrees" ? "disagrees with" : "differs from";
+    findings.push({ kind: "output", text: `${how} the original: ${describeOutput(output)}` });
   }
   const { latency, withConfig } = measured;
   if (latency?.verdict === "slower" && latency.ratio !== undefined) {
     const cure = withConfig
       ? ` (${withConfig.ratio.median.toFixed(2)}× with the session option ${formatConfig(withConfig.config)})`
       : "";
-    problems.push(`slower than the original: ${latency.ratio.median.toFixed(2)}× its speed${cure}`);
+    findings.push({
+      kind: "slower",
+      text: `slower than the original: ${latency.ratio.median.toFixed(2)}× its speed${cure}`,
+    });
   }
-  return { usable: agreement !== "disagrees", agreement, problems };
+  return judgement(agreement !== "disagrees", agreement, findings);
 }
 
 function scoreAgreement(score: number | undefined, original: number | undefined): Agreement | undefined {

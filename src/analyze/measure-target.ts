@@ -42,29 +42,45 @@ export async function measureTarget(
   const loaded: Loaded[] = [];
   for (const file of job.files) loaded.push(await load(runtime, file, job));
   const [original] = loaded;
-  if (original?.session === undefined) throw originalFailed(job, original?.measurement.error?.message ?? "no file");
-
-  const { source, score, seenBefore } = await openData(job, original.session);
-  const { feeds, samples } = await compareAll(loaded, source, score, job, progress, signal);
-  await timeAll(loaded, feeds, runtime, job, progress, signal);
-  for (const { session } of loaded) await session?.release();
-  return {
-    target: job.target,
-    runtime: `${runtime.name} ${runtime.version}`,
-    threads: job.threads,
-    samples,
-    generated: source.generated === true,
-    dataName: source.name,
-    ...(seenBefore && { seenBefore }),
-    shapes: Object.fromEntries(Object.entries(feeds[0] ?? {}).map(([name, tensor]) => [name, tensor.dims])),
-    files: loaded.map(({ measurement }) => measurement),
-  };
+  const about = { target: job.target, runtime: `${runtime.name} ${runtime.version}`, threads: job.threads };
+  try {
+    if (original?.session === undefined) throw originalFailed(job, original?.measurement.error?.message ?? "no file");
+    const { source, score, seenBefore } = await openData(job, original.session);
+    const { feeds, samples } = await compareAll(loaded, source, score, job, progress, signal);
+    await timeAll(loaded, feeds, runtime, job, progress, signal);
+    return {
+      ...about,
+      samples,
+      generated: source.generated === true,
+      dataName: source.name,
+      ...(seenBefore && { seenBefore }),
+      shapes: Object.fromEntries(Object.entries(feeds[0] ?? {}).map(([name, tensor]) => [name, tensor.dims])),
+      files: loaded.map(({ measurement }) => measurement),
+    };
+  } catch (error) {
+    if (!job.tolerant || !(error instanceof OriginalError)) throw error;
+    original!.measurement.error ??= { stage: "run", message: error.what };
+    return { ...about, files: loaded.map(({ measurement }) => measurement) };
+  } finally {
+    for (const { session } of loaded) await session?.release();
+  }
 }
 
-function originalFailed(job: VerifyJob, problem: string, help?: string): VerificationError {
+/** The original does not load or run. */
+class OriginalError extends VerificationError {
+  override readonly name = "VerificationError";
+  readonly what: string;
+
+  constructor(what: string, parts: ConstructorParameters<typeof VerificationError>[0]) {
+    super(parts);
+    this.what = what;
+  }
+}
+
+function originalFailed(job: VerifyJob, problem: string, help?: string): OriginalError {
   const [original, ...others] = job.files;
   const compared = others.length > 0 ? " There is nothing to compare with." : "";
-  return new VerificationError({
+  return new OriginalError(problem, {
     area: "verify",
     subject: `${original?.path} on ${job.target}`,
     problem: `expected ${compared ? "the original" : "a model"} to load and run, got: ${problem}`,
@@ -96,10 +112,9 @@ async function openData(
   if (data.kind === "path") {
     const all = await loadData(data.path, { inputs: original.inputs, part: "evaluation" });
     // A module that exports evaluation() has samples of its own; files are told apart by their order.
-    const isModule = all.length === undefined;
-    const skip = isModule ? 0 : (data.skip ?? 0);
-    const enough = all.length === undefined || all.length - skip >= LEAST_FRESH;
-    const source = part(all, enough ? skip : 0, data.limit);
+    const skip = data.skip ?? 0;
+    const enough = all.length === undefined ? all.part === "evaluation" : all.length - skip >= LEAST_FRESH;
+    const source = part(all, enough && all.length !== undefined ? skip : 0, data.limit);
     return { source, score: all.score, seenBefore: skip > 0 && !enough };
   }
   const options = { shapes: data.shapes, dims: data.dims, seed: job.seed };

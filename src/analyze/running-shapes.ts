@@ -25,9 +25,9 @@ export async function findRunningShapes(session: Session, options: GenerateOptio
     }
   }
   const guessed =
-    tried > 1 ? `with none of ${tried} guesses at the shapes of its inputs; the first was ${first}` : first;
+    tried > 1 ? `with none of ${tried} guesses at the shapes of its inputs; the first was ${first}` : `with ${first}`;
   return {
-    problem: `it does not run with ${guessed ?? "no inputs"}`,
+    problem: `it does not run ${guessed}`,
     help: `Give its real shapes with --shape ${session.inputs[0]?.name ?? "NAME"}=1,3,224,224, or samples with --data.`,
   };
 }

@@ -13,8 +13,11 @@ const CUTS: readonly (readonly [RegExp, string])[] = [
   [/Non-zero status code returned while running (\S+) node\. Name:'' Status Message: /, "$1: "],
   [/Non-zero status code returned while running (\S+) node\. Name:'([^']*)' Status Message: /, '$1 (node "$2"): '],
   // Where in ONNX Runtime's source it was found, with the signature of the function.
-  [/\S+\.(?:cc|h):\d+ (?:(?:void|bool|auto|\S*Status) )*onnxruntime::[\w:~<>]+ ?\([^)]*\)(?: const)? /g, ""],
-  [/\S+\.(?:cc|h):\d+ [A-Z]\w+ /g, ""],
+  [
+    /\S+\.(?:cc|h):\d+ (?:(?:void|bool|auto|\S*Status) )*onnxruntime::[\w:~<>]+ ?\([^)]*\)(?: const)?(?: \[[^\]]*\bT = [^\]]*\])? /g,
+    "",
+  ],
+  [/\S+\.(?:cc|h):\d+ (?:operator\(\)|[A-Z]\w+) /g, ""],
   [/In Node, \(\s*"([^"]*)",\s*(\w+),.*?Error /, "$2: "],
 ];
 

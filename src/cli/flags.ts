@@ -86,7 +86,8 @@ export function parseDuration(text: string): number {
 }
 
 export function parseTargets(text: string): string[] {
-  const names = parseList(text);
+  const names = [...new Set(parseList(text))];
+  if (names.length === 0) throw new InvalidArgumentError(`Expected one or more of ${TARGET_NAMES.join(", ")}.`);
   for (const name of names) {
     if (!(TARGET_NAMES as readonly string[]).includes(name)) {
       throw new InvalidArgumentError(`Expected one or more of ${TARGET_NAMES.join(", ")}, got ${name}.`);
@@ -101,11 +102,9 @@ export function parseShape(
   before: Readonly<Record<string, readonly number[]>> = {},
 ): Record<string, readonly number[]> {
   const at = text.lastIndexOf("=");
-  const dims = text
-    .slice(at + 1)
-    .split(/[,x]/)
-    .map(Number);
-  if (at < 1 || dims.some((dim) => !Number.isInteger(dim) || dim < 0)) {
+  const parts = text.slice(at + 1).split(/[,x]/);
+  const dims = parts.map(Number);
+  if (at < 1 || !parts.every((part) => /^\s*\d+\s*$/.test(part))) {
     throw new InvalidArgumentError("Expected an input's name and its dimensions, such as x=1,3,224,224.");
   }
   return { ...before, [text.slice(0, at)]: dims };

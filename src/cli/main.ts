@@ -9,13 +9,29 @@ import { addDoctor } from "./commands/doctor.ts";
 import { addInspect } from "./commands/inspect.ts";
 import { addQuantize } from "./commands/quantize.ts";
 import { addVerify } from "./commands/verify.ts";
+import { printJson } from "./output.ts";
+
+const DONE = 0;
+const MISSED = 1;
+const BAD_INPUT = 2;
+const CANCELLED = 130;
+const OURS = /^(Format|Graph|Unsupported|Option|Input|Verification)Error$/;
 
 const cancel = new AbortController();
-process.once("SIGINT", () => {
-  // A second one ends the process at once.
-  cancel.abort(new Error("cancelled"));
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    // A second one does not wait for the work at hand; what was begun is removed all the same.
+    if (cancel.signal.aborted) process.exit(CANCELLED);
+    cancel.abort(new Error("cancelled"));
+  });
+}
+// `tersor … | head` ends when head has seen enough.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(process.exitCode ?? 0);
+  throw error;
 });
-process.once("SIGTERM", () => cancel.abort(new Error("cancelled")));
+// What a user's module prints is a message, too: standard output is for results.
+console.log = console.info = console.debug = console.error;
 
 const program = new Command("tersor")
   .description("Makes ONNX models small and fast, and proves it.")
@@ -35,22 +51,24 @@ try {
   process.exitCode = report(error);
 }
 
+/** Says what went wrong, with `--json` on standard output too, and returns the exit status. */
 function report(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (cancel.signal.aborted) {
-    process.stderr.write("tersor: cancelled; nothing was written\n");
-    return 130;
+  // Commander has said it already.
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return DONE;
+    return fail("UsageError", error.message.replace(/^error: /, "").split("\n")[0]!, BAD_INPUT, false);
   }
+  if (cancel.signal.aborted) return fail("Cancelled", "cancelled; nothing was written", CANCELLED);
   // Errors of a child process have our classes' names, not their classes.
-  const expected =
-    error instanceof TersorError ||
-    (error instanceof Error && /^(Format|Graph|Unsupported|Option|Input|Verification)Error$/.test(error.name));
-  if (error instanceof Error && expected) {
-    process.stderr.write(`tersor: ${error.message}\n`);
-    return error.name === "VerificationError" ? 1 : 2;
+  if (error instanceof Error && (error instanceof TersorError || OURS.test(error.name))) {
+    return fail(error.name, error.message, error.name === "VerificationError" ? MISSED : BAD_INPUT);
   }
-  process.stderr.write(
-    `tersor: unexpected error, please report it:\n${error instanceof Error ? error.stack : error}\n`,
-  );
-  return 2;
+  const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return fail("Error", `unexpected error, please report it:\n${what}`, BAD_INPUT);
+}
+
+function fail(name: string, message: string, status: number, say = true): number {
+  if (say) process.stderr.write(`tersor: ${message}\n`);
+  if (process.argv.includes("--json")) printJson({ ok: false, error: { name, message } });
+  return status;
 }

@@ -17,6 +17,8 @@ export type Score = (outputs: Tensors, sample: Sample) => number | Promise<numbe
 /** A data source, with the score function of the module it came from. */
 export interface LoadedData extends DataSource {
   readonly score?: Score;
+  /** The function of a module that was taken. */
+  readonly part?: "calibration" | "evaluation";
 }
 
 export interface LoadOptions {
@@ -173,10 +175,15 @@ async function openModule(path: string, options: LoadOptions): Promise<LoadedDat
   return {
     name: `${used}() of ${basename(path)}`,
     score: score as Score | undefined,
+    part: used,
     async *samples() {
       let index = 0;
-      for await (const sample of iterate(await produce(), `${used}() of ${path}`)) {
-        yield checkSample(sample, inputs, `${used}() of ${path}, sample ${index + 1}`);
+      const subject = `${used}() of ${path}`;
+      const samples = guarded(async function* () {
+        yield* iterate(await produce(), subject);
+      }, subject);
+      for await (const sample of samples) {
+        yield checkSample(sample, inputs, `${subject}, sample ${index + 1}`);
         if (++index >= limit) return;
       }
       if (index === 0) {
@@ -184,6 +191,25 @@ async function openModule(path: string, options: LoadOptions): Promise<LoadedDat
       }
     },
   };
+}
+
+/** What the user's function throws, with the place where it did: not an error of ours. */
+async function* guarded(produce: () => AsyncIterable<unknown>, subject: string): AsyncIterable<unknown> {
+  try {
+    yield* produce();
+  } catch (cause) {
+    if (cause instanceof InputError) throw cause;
+    const where =
+      cause instanceof Error ? /\(?((?:file:\/\/)?\/[^()\s]+:\d+):\d+\)?/.exec(cause.stack ?? "")?.[1] : undefined;
+    const problem = `it threw ${cause instanceof Error ? cause.name : "an error"}: ${messageOf(cause)}`;
+    throw new InputError({
+      area,
+      subject,
+      problem: where === undefined ? problem : `${problem} (at ${where.replace("file://", "")})`,
+      help: "Correct the module.",
+      cause,
+    });
+  }
 }
 
 function iterate(value: unknown, subject: string): Iterable<unknown> | AsyncIterable<unknown> {

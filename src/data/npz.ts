@@ -43,7 +43,10 @@ export function decodeNpz(bytes: Uint8Array, name = "npz"): Record<string, Tenso
     });
   } catch (error) {
     if (error instanceof FormatError) throw error;
-    return fail(`expected a zip archive, got ${bytes.byteLength} bytes that are not (${messageOf(error)})`, "", error);
+    const zip = bytes[0] === 0x50 && bytes[1] === 0x4b;
+    const got = zip ? "one that is cut off or damaged" : `${bytes.byteLength} bytes that are not one`;
+    const help = "Save it again with numpy.savez(path, input_name=array, …).";
+    return fail(`expected a zip archive, got ${got} (${messageOf(error)})`, help, error);
   }
   // fromEntries defines the keys: an array called "__proto__" stays an array.
   return Object.fromEntries(

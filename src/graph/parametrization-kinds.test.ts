@@ -181,8 +181,6 @@ describe("fake-quantize", () => {
       check(model);
       const limits = "range" in quantizer ? ("axis" in quantizer ? { Max: 1, Min: 1 } : { Clip: 1 }) : {};
       expect(opCounts(model)).toEqual({ MatMul: 4, Relu: 1, QuantizeLinear: 1, DequantizeLinear: 1, ...limits });
-      const shown = reload(model);
-      shown.graph.setOutputs([...shown.graph.outputs, shown.graph.outputs[0]!.graph.nodes().next().value!.output()]);
       const loaded = reload(model);
       const after = fakeQuantize.commit(loaded, registered(loaded));
       check(loaded);
@@ -206,6 +204,30 @@ describe("fake-quantize", () => {
       check(before);
       expect(bytesOf(before)).toEqual(bytes);
       expect(value.users.size).toBe(2);
+    },
+  );
+
+  it.each([
+    ["int8", 0, undefined, [0, 2, 2, 0, -2, 127, -128, 127, -128, 3]],
+    ["int8", 100, undefined, [0, 2, 2, 0, -2, 27, -228, 27, -228, 3]],
+    ["uint8", 100, undefined, [0, 2, 2, 0, -2, 155, -100, 155, -100, 3]],
+    ["int8", 0, { qmin: -3, qmax: 2 }, [0, 2, 2, 0, -2, 2, -3, 2, -3, 2]],
+  ] as const)(
+    "%s, zero point %d: ties go to even, and what is too large saturates",
+    async (dtype, zero, range, expected) => {
+      const model = modelOf(
+        "(float[10] x) => (float[10] y) <float[10] w = {0.5, 1.5, 2.5, -0.5, -1.5, 300, -300, 1e30, -1e30, 3}> { y = Add(x, w) }",
+      );
+      fakeQuantize.insert(model, weightIn(model, "w"), {
+        scale: Tensor.scalar("float32", 1),
+        zeroPoint: Tensor.scalar(dtype, zero),
+        range,
+      });
+      const x = Tensor.float32([10], new Float32Array(10));
+      const [shown] = await runAll(await runtimes.node(), bytesOf(model), [{ x }]);
+      expect(shown!["y"]!.numbers()).toEqual(expected);
+      const committed = fakeQuantize.commit(model, registered(model));
+      expect(committed.constant!.numbers().map((value) => value + 0)).toEqual(expected);
     },
   );
 

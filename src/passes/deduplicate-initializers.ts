@@ -3,6 +3,7 @@
  */
 import { z } from "zod";
 import type { Graph } from "../graph/graph.ts";
+import { isBarrier } from "../graph/parametrizations.ts";
 import type { Value } from "../graph/value.ts";
 import { defineStep } from "../step/step.ts";
 import { equalBytes, hashBytes } from "../util/hash.ts";
@@ -23,6 +24,8 @@ export const deduplicateInitializers = defineStep({
       for (const value of [...graph.initializers]) {
         const tensor = value.constant;
         if (tensor === undefined || value.isOutput || tensor.strings || tensor.byteLength < threshold) continue;
+        // A mask, or what is under it, is a state of its own: it changes later.
+        if ([...value.users].some(isBarrier)) continue;
         // 64 KiB are enough to tell nearly all tensors apart; equality is checked on all bytes below.
         const bytes = tensor.bytes();
         const key = `${tensor} ${tensor.byteLength} ${hashBytes(bytes.subarray(0, 65_536))}`;

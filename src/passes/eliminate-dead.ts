@@ -4,6 +4,7 @@
 import { z } from "zod";
 import type { Graph } from "../graph/graph.ts";
 import type { Model } from "../graph/model.ts";
+import type { Node } from "../graph/node.ts";
 import { defineStep } from "../step/step.ts";
 
 export const eliminateDead = defineStep({
@@ -14,18 +15,23 @@ export const eliminateDead = defineStep({
   run: (model) => ({ changed: removeDead(model) }),
 });
 
-/** Removes what is dead, in all graphs; returns how many nodes and initializers went. */
+/** Removes what is dead, in all graphs; parametrizations are state and stay. Returns how many nodes and initializers went. */
 export function removeDead(model: Model): number {
-  return removeIn(model.graph);
+  const kept = new Set<Node>();
+  for (const value of model.parametrizations.keys()) {
+    for (let node = value.producer; node !== undefined; node = node.graph?.owner) kept.add(node);
+  }
+  return removeIn(model.graph, kept);
 }
 
-function removeIn(graph: Graph): number {
+/** @param kept Nodes that make parametrized values, and nodes with such ones inside. */
+function removeIn(graph: Graph, kept: ReadonlySet<Node>): number {
   let removed = 0;
   for (const node of graph.nodesReversed()) {
-    if (node.outputs.every((value) => value === undefined || value.isUnused)) {
+    if (node.outputs.every((value) => value === undefined || value.isUnused) && !kept.has(node)) {
       graph.remove(node);
       removed++;
-    } else for (const subgraph of node.subgraphs) removed += removeIn(subgraph);
+    } else for (const subgraph of node.subgraphs) removed += removeIn(subgraph, kept);
   }
   // Only now: what nodes and subgraphs used is known.
   for (const value of [...graph.initializers]) {

@@ -62,7 +62,9 @@ function foldShapes(graph: Graph): number {
   for (const node of graph.nodes()) {
     if (!node.is("Shape") && !node.is("Size")) continue;
     const shape = node.inputs[0]?.shape;
-    if (shape === undefined || !shape.every((dim) => typeof dim === "number") || node.output().isOutput) continue;
+    // Some exporters write -1 for "any".
+    const known = shape?.every((dim): dim is number => typeof dim === "number" && dim >= 0);
+    if (shape === undefined || !known || node.output().isOutput) continue;
     const start = node.int("start", 0);
     const end = node.int("end");
     const tensor = node.is("Shape")

@@ -11,6 +11,7 @@ import { isBarrier } from "../graph/parametrizations.ts";
 import { defineStep } from "../step/step.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { absorbs } from "./channel-affine.ts";
+import { layoutOf } from "./channels.ts";
 
 const OPS: ReadonlySet<string> = new Set(["Mul", "Div", "Add", "Sub"]);
 
@@ -50,6 +51,11 @@ function fuseOne(node: Node): boolean {
   const groups = node.int("group", 1);
   const values = perInputChannel(constant.constant!, perGroup * groups, tensor.dims.length);
   if (values === undefined) return false;
+  // The constant may be what gives x its channels (one grey channel minus three means): then it stays.
+  if (constant.constant!.dims.length > 1) {
+    const layout = layoutOf(x);
+    if (layout?.rank !== tensor.dims.length || layout.channels !== perGroup * groups) return false;
+  }
 
   const scale = values.map(() => 1);
   const shift = values.map(() => 0);

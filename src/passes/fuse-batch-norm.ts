@@ -45,7 +45,7 @@ function check(node: Node, producer: Node | undefined): ChannelAffine | string {
   if (isBarrier(node) || isBarrier(producer)) return "it belongs to a parametrization";
   if (node.int("training_mode", 0) !== 0) return "it is in training mode";
   if (node.outputs.slice(1).some((value) => value !== undefined && !value.isUnused)) return "its statistics are used";
-  if (producer.graph !== node.graph || producer.output().onlyUser !== node) {
+  if (producer.graph !== node.graph || node.input(0).onlyUser !== node) {
     return `the output of the ${producer.opType} before it has other users`;
   }
   const channels = absorbs(producer);

@@ -22,6 +22,12 @@ function check(found: Match): true | string {
   const low = bound(1, "min");
   const high = bound(2, "max");
   if (low !== 0 || high !== 6) return `its Clip has the bounds ${low ?? "none"} and ${high ?? "none"}, not 0 and 6`;
+  const constants = found.nodes.flatMap((node) => node.inputs.flatMap((value) => value?.constant ?? []));
+  if (constants.some(({ dtype }) => dtype === "float64")) return "no runtime here has HardSigmoid for float64";
+  // [1, 1] + x gives a vector a second dimension.
+  const rank = found.value("x").shape?.length ?? 1;
+  if (constants.some(({ dims }) => dims.length > Math.max(rank, 1)))
+    return "a constant in it has more dimensions than x";
   return onlyInside(found);
 }
 

@@ -2,10 +2,11 @@
  * @file The inner loops of affine.ts, which has the rule and says why the tricks change no result.
  */
 
-export const INFINITY_BITS = 0x7f800000;
-export const SIGN = 0x80000000 | 0;
+// Not exported: V8 reads an exported constant from its module cell at each use, and scanRun runs a third slower (3.1
+// against 5.0 GB/s). affine.ts has its own.
+const INFINITY_BITS = 0x7f800000;
+const SIGN = 0x80000000 | 0;
 const MAGIC = 12582912; // 1.5 · 2^23
-export const MAGIC_BITS = 0x4b400000; // MAGIC as float32; its low 22 bits are 0
 
 const floats = new Float32Array(8);
 const words = new Int32Array(floats.buffer);

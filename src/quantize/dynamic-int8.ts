@@ -21,7 +21,7 @@ import { type Candidate, findCandidates, refuseQuantized, slowReason } from "./c
 import { firstFeeds } from "./first-feeds.ts";
 import { commonOptions } from "./options.ts";
 import { storeRemaining } from "./store-remaining.ts";
-import { type QuantizedWeight, quantizeWeight } from "./weight.ts";
+import { quantizeWeight } from "./weight.ts";
 
 /** DynamicQuantizeLinear came with opset 11; 13 is what runtimes test most. */
 const OPSET = 13;
@@ -48,25 +48,23 @@ export const dynamicInt8 = defineStep({
         ? await observeShapes(model, context.runtime, feeds)
         : undefined;
     const inputs = new Map<Value, QuantizedInput>();
-    const weights = new Map<string, WeightValues>();
+    const weights = new Map<Value, Map<string, WeightValues>>();
     let changed = 0;
     for (const [index, candidate] of found.entries()) {
       context.progress?.("quantizing", index, found.length);
       context.signal?.throwIfAborted();
-      const { node, weight } = candidate;
+      const { node, weight, bias } = candidate;
       const slow = options.force ? undefined : slowReason(candidate, "dynamic", options.target, shapes);
       const reason = slow ?? obstacle(candidate);
-      const quantized = reason ?? quantizeOnce(candidate, options.reduceRange, weights);
-      const lossy =
-        typeof quantized !== "string" && quantized.weight.sqnr < options.minSqnr && !options.force
-          ? `its SQNR would be ${quantized.weight.sqnr.toFixed(1)} dB, under ${options.minSqnr} dB`
-          : undefined;
-      if (typeof quantized === "string" || lossy !== undefined) {
-        leftAlone.push({ subject: node.label, opType: node.opType, reason: lossy ?? String(quantized) });
+      const quantized = reason ?? quantizeOnce(candidate, options, weights);
+      if (typeof quantized === "string") {
+        leftAlone.push({ subject: node.label, opType: node.opType, reason: quantized });
         continue;
       }
       rewrite(candidate, quantized, inputs);
-      if (weight.isUnused && weight.isConstant) weight.graph.removeInitializer(weight);
+      for (const value of [weight, bias]) {
+        if (value?.isUnused && value.isConstant) value.graph.removeInitializer(value);
+      }
       changed++;
     }
     const stored = options.storeRest ? storeRemaining(model, options, leftAlone) : 0;
@@ -84,23 +82,23 @@ function obstacle({ kind, weight }: Candidate): string | undefined {
 }
 
 interface WeightValues {
-  readonly weight: QuantizedWeight;
   readonly codes: Value;
   readonly scale: Value;
   readonly zeroPoint: Value;
 }
 
-/** A weight that several nodes share is quantized and stored once. */
+/** A weight that several nodes share is quantized and stored once. Two branches may have values of one name. */
 function quantizeOnce(
   { node, kind, weight, axis }: Candidate,
-  reduceRange: boolean,
-  cache: Map<string, WeightValues>,
+  { reduceRange, minSqnr, force }: { readonly reduceRange: boolean; readonly minSqnr: number; readonly force: boolean },
+  weights: Map<Value, Map<string, WeightValues>>,
 ): WeightValues | string {
   const convolution = kind === "conv" || kind === "conv-depthwise";
   const dtype = convolution ? "uint8" : "int8";
   const transpose = kind === "gemm" && axis === 0;
   const factor = kind === "gemm" ? node.float("alpha", 1) : 1;
-  const key = `${weight.name} ${dtype} ${axis} ${factor}`;
+  const cache = weights.get(weight) ?? new Map<string, WeightValues>();
+  const key = `${dtype} ${axis} ${factor}`;
   const cached = cache.get(key);
   if (cached !== undefined) return cached;
   const quantized = quantizeWeight(weight, {
@@ -111,17 +109,20 @@ function quantizeOnce(
     factor,
   });
   if (typeof quantized === "string") return quantized;
+  if (quantized.sqnr < minSqnr && !force) {
+    return `its SQNR would be ${quantized.sqnr.toFixed(1)} dB, under ${minSqnr} dB`;
+  }
   const { graph, name } = weight;
   const channels = quantized.qparams.scale.length;
   const rank = weight.initializer!.dims.length;
   const scaleDims = convolution ? [1, channels, ...new Array<number>(rank - 2).fill(1)] : [channels];
   const values: WeightValues = {
-    weight: quantized,
     codes: graph.addInitializer(`${name}_${dtype}`, quantized.codes),
     scale: graph.addInitializer(`${name}_scale`, Tensor.float32(scaleDims, quantized.qparams.scale)),
     zeroPoint: graph.addInitializer(`${name}_zero_point`, Tensor.scalar(dtype, quantized.qparams.zeroPoint[0]!)),
   };
   cache.set(key, values);
+  weights.set(weight, cache);
   return values;
 }
 

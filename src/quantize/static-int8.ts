@@ -19,6 +19,7 @@ import { isFloatingPoint, Tensor } from "../tensor/tensor.ts";
 import { messageOf } from "../util/errors.ts";
 import { type Candidate, findCandidates, refuseQuantized, slowReason } from "./candidates.ts";
 import { firstFeeds } from "./first-feeds.ts";
+import { type Bias, findBias, leastScales, replaceBias } from "./integer-bias.ts";
 import { minMaxObserver } from "./observers/min-max.ts";
 import type { Observer } from "./observers/observer.ts";
 import { commonOptions } from "./options.ts";
@@ -65,22 +66,19 @@ export const staticInt8 = defineStep({
       if (output !== undefined) observers.set(output, minMaxObserver());
     }
     const failed = new Map<Value, string>();
-    const samples = await collect(
-      model,
-      runtime,
-      [...observers.keys()],
-      data,
-      (point, tensor) => {
-        if (!isFloatingPoint(tensor.dtype)) failed.set(point, `${point} is ${tensor.dtype}, not float`);
-        if (failed.has(point)) return;
-        try {
-          observers.get(point)!.observe(tensor.floats());
-        } catch (error) {
-          failed.set(point, `${point}: ${messageOf(error)}`);
-        }
-      },
-      { budget: options.budget * 1e6, progress: context.progress, signal: context.signal },
-    );
+    const observe = (point: Value, tensor: Tensor): void => {
+      if (!isFloatingPoint(tensor.dtype)) failed.set(point, `${point} is ${tensor.dtype}, not float`);
+      if (failed.has(point)) return;
+      try {
+        observers.get(point)!.observe(tensor.floats());
+      } catch (error) {
+        failed.set(point, `${point}: ${messageOf(error)}`);
+      }
+    };
+    const limits = { budget: options.budget * 1e6, progress: context.progress, signal: context.signal };
+    // Without points there is nothing to run for.
+    const samples =
+      observers.size === 0 ? 0 : await collect(model, runtime, [...observers.keys()], data, observe, limits);
 
     const ready: Ready[] = [];
     for (const prepared of chosen) {
@@ -93,7 +91,7 @@ export const staticInt8 = defineStep({
       else {
         const fitted = fitBias(prepared, qparams[0]!.scale, options);
         if (typeof fitted === "string") leave(candidate, fitted);
-        else ready.push({ ...fitted, bias: quantizeBias(fitted, qparams[0]!.scale) });
+        else ready.push(fitted);
       }
     }
 
@@ -119,11 +117,14 @@ interface Prepared {
   readonly weight: QuantizedWeight;
   /** Where the result is quantized: behind a convolution and the Relu that is fused with it. */
   readonly output: Value | undefined;
+  /** Dimensions of the left operand, where they were observed. */
+  readonly rank: number | undefined;
 }
 
 interface Ready extends Prepared {
-  /** int32 codes of the bias, `[channels]`. */
-  readonly bias: { readonly codes: Int32Array; readonly scale: Float32Array } | undefined;
+  /** The bias that is quantized, too. */
+  readonly bias: Bias | undefined;
+  readonly xScale: number;
 }
 
 interface StaticOptions {
@@ -149,7 +150,8 @@ function prepare(
     return `its SQNR would be ${quantized.sqnr.toFixed(1)} dB, under ${options.minSqnr} dB`;
   }
   const convolution = kind === "conv" || kind === "conv-depthwise";
-  return { candidate, weight: quantized, output: convolution ? fusedOutput(node) : undefined };
+  const output = convolution ? fusedOutput(node) : undefined;
+  return { candidate, weight: quantized, output, rank: shapes?.get(x)?.length };
 }
 
 function weightScheme({ node, kind, axis }: Candidate, { reduceRange }: StaticOptions): WeightScheme {
@@ -168,38 +170,14 @@ function activationQParams(observer: Observer): { scale: number; zeroPoint: numb
   return range && chooseQParams(range.min, range.max, { dtype: "uint8", symmetric: false });
 }
 
-/** Largest bias code: half of int32, so that adding the products does not overflow. */
-const MAX_BIAS = 2 ** 30;
-
-/** The constant bias that goes into an integer kernel, with Gemm's beta applied; undefined where there is none. */
-function integerBias({ candidate, weight }: Prepared): Float64Array | undefined {
-  const { kind, bias, node } = candidate;
-  const tensor = bias?.constant;
-  if (tensor === undefined || kind === "matmul") return undefined;
-  if (tensor.size !== weight.qparams.scale.length || tensor.dtype !== "float32") return undefined;
-  const beta = kind === "gemm" ? node.float("beta", 1) : 1;
-  return Float64Array.from(tensor.floats(), (value) => beta * value);
-}
-
-/**
- * A channel whose weights are next to nothing beside its bias gets a larger weight scale, so that the bias fits 32 bits
- * with the product of the scales. (Such channels come from batch normalizations with a vanishing factor.)
- */
-function fitBias(prepared: Prepared, xScale: number, options: StaticOptions): Prepared | string {
-  const bias = integerBias(prepared);
-  const { scale } = prepared.weight.qparams;
-  if (bias === undefined || bias.every((value, c) => Math.abs(value) <= MAX_BIAS * xScale * scale[c]!)) return prepared;
-  const minScale = Float32Array.from(bias, (value) => Math.abs(value) / (MAX_BIAS * xScale));
-  const weight = quantizeWeight(prepared.candidate.weight, { ...weightScheme(prepared.candidate, options), minScale });
-  return typeof weight === "string" ? weight : { ...prepared, weight };
-}
-
-/** Bias codes with the product of the scales. Jacob et al. 2018, equation 11. */
-function quantizeBias(prepared: Prepared, xScale: number): Ready["bias"] {
-  const bias = integerBias(prepared);
-  if (bias === undefined) return undefined;
-  const scale = prepared.weight.qparams.scale.map((w) => w * xScale);
-  return { codes: Int32Array.from(bias, (value, c) => Math.round(value / scale[c]!)), scale };
+/** With larger weight scales where the bias needs them. */
+function fitBias(prepared: Prepared, xScale: number, options: StaticOptions): Ready | string {
+  const { candidate, weight } = prepared;
+  const bias = findBias(candidate, weight.qparams.scale.length);
+  const minScale = bias && leastScales(bias, xScale, weight.qparams.scale);
+  if (minScale === undefined) return { ...prepared, bias, xScale };
+  const fitted = quantizeWeight(candidate.weight, { ...weightScheme(candidate, options), minScale });
+  return typeof fitted === "string" ? fitted : { ...prepared, weight: fitted, bias, xScale };
 }
 
 /** QuantizeLinear → DequantizeLinear pairs on activations: one for each value. */
@@ -249,9 +227,8 @@ class Pairs {
   }
 }
 
-function rewrite({ candidate, weight, bias }: Ready, pairs: Pairs, tied: Map<string, Value>): void {
+function rewrite({ candidate, weight, bias, xScale, rank }: Ready, pairs: Pairs, tied: Map<string, Value>): void {
   const { node, kind } = candidate;
-  const graph = node.graph!;
   const input = node.input(0);
   node.setInput(0, pairs.before(input));
   const weightValue = dequantizedWeight(candidate, weight, tied);
@@ -262,20 +239,10 @@ function rewrite({ candidate, weight, bias }: Ready, pairs: Pairs, tied: Map<str
     if (node.has("alpha")) node.set("alpha", { float: 1 });
     if (node.has("beta")) node.set("beta", { float: 1 });
   }
-  if (bias !== undefined && float !== undefined) {
-    const { name } = float;
-    const channels = bias.codes.length;
-    const dequantize = graph.add(
-      "DequantizeLinear",
-      [
-        graph.addInitializer(`${name}_int32`, Tensor.of("int32", [channels], bias.codes)),
-        graph.addInitializer(`${name}_scale`, Tensor.float32([channels], bias.scale)),
-      ],
-      { name: `${name}_dequantize`, before: node, attributes: { axis: { int: 0 } } },
-    );
-    node.setInput(2, dequantize.output());
-  }
-  for (const value of [candidate.weight, float]) {
+  if (bias !== undefined) replaceBias(bias, xScale, weight.qparams.scale);
+  // ONNX Runtime makes MatMul and Add a Gemm in float (see findBias); a Gemm it does not fuse with an Add.
+  else if (kind === "matmul" && rank === 2 && node.output().onlyUser?.is("Add")) node.opType = "Gemm";
+  for (const value of [candidate.weight, bias?.value ?? float]) {
     if (value?.isUnused && value.isConstant) value.graph.removeInitializer(value);
   }
 }
@@ -288,7 +255,8 @@ function dequantizedWeight(
 ): Value {
   const graph = node.graph!;
   const { name } = weight;
-  const key = `${name} ${axis} ${kind === "gemm" ? node.float("alpha", 1) : 1}`;
+  // Scales differ where one bias needed larger ones than the other.
+  const key = `${name} ${axis} ${kind === "gemm" ? node.float("alpha", 1) : 1} ${qparams.scale.join()}`;
   const shared = tied.get(key);
   if (shared !== undefined) return shared;
   const channels = qparams.scale.length;

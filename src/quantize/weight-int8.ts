@@ -16,6 +16,7 @@ import { isBarrier } from "../graph/parametrizations.ts";
 import type { Value } from "../graph/value.ts";
 import { upgradeOpset } from "../passes/upgrade-opset.ts";
 import { defineStep, type LeftAlone, type StepReport } from "../step/step.ts";
+import { DTYPES } from "../tensor/dtype.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { Granularity } from "./granularity.ts";
 import { type CommonOptions, commonOptions, leftOut } from "./options.ts";
@@ -92,11 +93,15 @@ export function describe(weight: StoredWeight, reason: string): LeftAlone {
 
 /** Stores one weight in 8 bits. Returns the reason where it is left alone. */
 export function storeWeight(
-  { value, user, granularity }: StoredWeight,
+  { value, granularity }: StoredWeight,
   options: CommonOptions,
   storage: (typeof STORAGE_FORMS)[number],
 ): string | undefined {
-  const out = leftOut({ label: user.label, opType: user.opType }, options);
+  // Several nodes may have it (tied weights): one that must not change is enough, one that should is needed.
+  const users = [...value.users];
+  const out =
+    users.map((node) => leftOut(node, { ...options, include: [], ops: [] })).find((reason) => reason !== undefined) ??
+    firstOfAll(users.map((node) => leftOut(node, options)));
   if (out !== undefined) return out;
   const tensor = value.constant!;
   if (tensor.size < options.minElements) return `it has ${tensor.size} elements, fewer than ${options.minElements}`;
@@ -111,37 +116,51 @@ export function storeWeight(
   return undefined;
 }
 
-/** Makes every user of the constant read codes times scale. */
+/** The first reason where all have one. */
+function firstOfAll(reasons: readonly (string | undefined)[]): string | undefined {
+  return reasons.includes(undefined) ? undefined : reasons[0];
+}
+
+/**
+ * Makes every user of the constant read codes times scale. The product is a float32 one for float16 weights as well:
+ * float16 scales of small weights would lose what 8 bits keep, and DequantizeLinear has none before opset 19.
+ */
 function replaceByCodes(value: Value, quantized: QuantizedWeight, storage: (typeof STORAGE_FORMS)[number]): void {
-  const { graph } = value;
+  const { graph, name } = value;
   const { dtype, dims } = value.initializer!;
   const { scale, granularity } = quantized.qparams;
-  const { name } = value;
+  const axis = granularity.kind === "per-axis" ? granularity.axis : undefined;
   const codes = graph.addInitializer(`${name}_int8`, quantized.codes);
-  const first = graph.nodes().next().value;
-  const perAxis = granularity.kind === "per-axis" ? granularity : undefined;
-  let scales = Tensor.float32(perAxis ? [scale.length] : [], scale);
-  if (dtype === "float16") scales = scales.toFloat16();
-  let result: Value;
+  const before = { before: graph.nodes().next().value };
+  const scaleDims = axis === undefined ? [] : [scale.length];
+  let last: Node;
   if (storage === "dequantize-linear") {
-    const node = graph.add("DequantizeLinear", [codes, graph.addInitializer(`${name}_scale`, scales)], {
-      name: `${name}_dequantize`,
-      before: first,
-      ...(perAxis && { attributes: { axis: { int: perAxis.axis } } }),
-    });
-    result = node.output();
+    // Without a zero point, ONNX Runtime's transpose optimizer takes the codes for uint8 (onnxruntime#28716).
+    const parameters = [
+      graph.addInitializer(`${name}_scale`, Tensor.float32(scaleDims, scale)),
+      graph.addInitializer(`${name}_zero_point`, Tensor.of("int8", scaleDims, new Int8Array(scale.length))),
+    ];
+    last = graph.add("DequantizeLinear", [codes, ...parameters], { name: `${name}_dequantize`, ...before });
+    if (axis !== undefined) last.set("axis", { int: axis });
   } else {
     // Dimensions of the scale: 1 everywhere but on the axis, so that it broadcasts.
-    const shape = perAxis ? dims.map((dim, axis) => (axis === perAxis.axis ? dim : 1)) : [];
-    const broadcast = new Tensor(scales.dtype, shape, scales.source);
-    const to = dtype === "float16" ? 10 : 1;
-    const cast = graph.add("Cast", [codes], { name: `${name}_cast`, before: first, attributes: { to: { int: to } } });
-    const mul = graph.add("Mul", [cast.output(), graph.addInitializer(`${name}_scale`, broadcast)], {
-      name: `${name}_unpack`,
-      after: cast,
-    });
-    result = mul.output();
+    const broadcast = axis === undefined ? [] : dims.map((dim, index) => (index === axis ? dim : 1));
+    const scales = graph.addInitializer(`${name}_scale`, Tensor.float32(broadcast, scale));
+    const to = { to: { int: DTYPES.float32.code } };
+    const cast = graph.add("Cast", [codes], { name: `${name}_cast`, attributes: to, ...before });
+    last = graph.add("Mul", [cast.output(), scales], { name: `${name}_unpack`, after: cast });
   }
-  graph.replaceAllUsesWith(value, result);
+  if (dtype === "float16") {
+    const to = { to: { int: DTYPES.float16.code } };
+    last = graph.add("Cast", [last.output()], { name: `${name}_half`, attributes: to, after: last });
+  }
+  graph.replaceAllUsesWith(value, last.output());
   graph.removeInitializer(value);
+  if (storage === "dequantize-linear") {
+    // ONNX Runtime 1.30 aborts the process on a Transpose without perm behind a DequantizeLinear with an axis.
+    const perm = dims.map((_dim, index) => dims.length - 1 - index);
+    for (const user of last.output().users) {
+      if (user.is("Transpose") && !user.has("perm")) user.set("perm", { ints: perm });
+    }
+  }
 }

@@ -1,6 +1,7 @@
 /**
  * @file Quantizes one constant weight: scales, codes and what is lost, kept small for models larger than memory.
  */
+import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
 import { byteLengthOf, elementCount } from "../tensor/dtype.ts";
 import { bytesOf, isFloatingPoint, Tensor } from "../tensor/tensor.ts";
@@ -31,8 +32,9 @@ export interface WeightScheme {
   readonly transpose?: boolean;
 }
 
-/** Codes above it are computed again when they are written rather than kept. */
-const KEEP_BYTES = 32 * 1024 * 1024;
+/** Codes that a model's weights may hold in memory together; those beyond are computed again when they are written. */
+const KEEP_BYTES = 256e6;
+const kept = new WeakMap<Model, number>();
 
 /** Weights as small as 1e-30 are no reason to round their scale up to PyTorch's epsilon, which is meant for activations. */
 const WEIGHT_EPS = 2 ** -126;
@@ -67,10 +69,13 @@ export function quantizeWeight(value: Value, scheme: WeightScheme): QuantizedWei
     const arrange = (computed: ArrayBufferView & { readonly length: number }): Uint8Array =>
       scheme.transpose ? transpose(bytesOf(computed), dims[0]!, dims[1]!) : bytesOf(computed);
     const length = byteLengthOf(scheme.dtype, elementCount(dims));
-    if (length > KEEP_BYTES) {
+    const { model } = value.graph;
+    const total = (kept.get(model) ?? 0) + length;
+    if (total > KEEP_BYTES) {
       const again = (): Uint8Array => arrange(quantize(read(), view, qparams));
       return { codes: Tensor.deferred(scheme.dtype, shape, again), qparams, sqnr };
     }
+    kept.set(model, total);
     const bytes = arrange(codes);
     return { codes: new Tensor(scheme.dtype, shape, { byteLength: length, bytes: () => bytes }), qparams, sqnr };
   } catch (error) {

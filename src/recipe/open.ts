@@ -1,17 +1,27 @@
 /**
  * @file Opens models and data for commands and for the API of Node.
  */
-import { existsSync, realpathSync } from "node:fs";
-import { candidateFeeds, generateInputs } from "../data/generate.ts";
+import { existsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { findRunningShapes } from "../analyze/running-shapes.ts";
+import { runtimeMessage } from "../analyze/runtime-message.ts";
+import { generateInputs } from "../data/generate.ts";
 import { loadData } from "../data/load-node.ts";
 import { fromOnnx } from "../graph/from-onnx.ts";
 import type { Model } from "../graph/model.ts";
+import { toOnnx } from "../graph/to-onnx.ts";
 import { externalLocations } from "../onnx/external-data.ts";
-import { type ReadOptions, readModelFile } from "../onnx/file-node.ts";
+import {
+  externalDataFromFolder,
+  nameFile,
+  type ReadOptions,
+  readModelFile,
+  writeModelFile,
+} from "../onnx/file-node.ts";
 import type { ModelProto } from "../onnx/messages.ts";
-import type { Port, Runtime, Tensors } from "../runtime/runtime.ts";
+import type { Port, Runtime, Session } from "../runtime/runtime.ts";
 import type { DataSource } from "../step/data.ts";
-import { messageOf, OptionError } from "../util/errors.ts";
+import { OptionError, UnsupportedError } from "../util/errors.ts";
 
 /** A model file that was read: every call of `model()` gives a fresh graph. */
 export interface OpenModel {
@@ -21,6 +31,8 @@ export interface OpenModel {
   readonly byteLength: number;
   /** Data files, by the location that the model gives. */
   readonly external: readonly string[];
+  /** Some of them lie outside of the model's folder: no runtime reads them there. */
+  readonly outside: boolean;
   model(): Model;
 }
 
@@ -32,11 +44,32 @@ export function openModel(path: string, options: ReadOptions = {}): OpenModel {
     const byteLength = locations.reduce((sum, location) => sum + external.size(location), bytes.byteLength);
     // Damage that only the graph shows is reported now, with the file's name.
     fromOnnx(proto, external);
-    return { path, proto, byteLength, external: locations, model: () => fromOnnx(proto, external) };
+    const outside = options.allowOutside === true && liesOutside(path, locations);
+    return { path, proto, byteLength, external: locations, outside, model: () => fromOnnx(proto, external) };
   } catch (error) {
-    if (error instanceof Error && !error.message.includes(path)) error.message = `${path}: ${error.message}`;
-    throw error;
+    throw nameFile(error, path);
   }
+}
+
+function liesOutside(path: string, locations: readonly string[]): boolean {
+  const inside = externalDataFromFolder(dirname(path));
+  try {
+    for (const location of locations) inside.size(location);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/**
+ * The model as a file that runtimes load: itself, or a copy at `place`, where its external data lie outside of its
+ * folder, which ONNX Runtime refuses.
+ */
+export function runnablePath(opened: OpenModel, place: () => string): string {
+  if (!opened.outside) return opened.path;
+  const path = place();
+  writeModelFile(path, toOnnx(opened.model()));
+  return path;
 }
 
 /** The model's inputs without defaults, in the form in which runtimes report them. */
@@ -55,43 +88,49 @@ export interface InputSpec {
   readonly seed?: number;
 }
 
-/** Calibration samples of a model. Without data: generated inputs of shapes that run, for what only needs shapes. */
-export async function openCalibration(opened: OpenModel, spec: InputSpec, runtime: Runtime): Promise<DataSource> {
-  const model = opened.model();
-  const ports = modelPorts(model);
+/**
+ * Calibration samples of a model. Without data: generated inputs of shapes that run, for what only needs shapes.
+ * @param path The model as a file that the runtime loads.
+ * @throws UnsupportedError where the runtime does not load it; OptionError where no guess at its shapes runs.
+ */
+export async function openCalibration(
+  opened: OpenModel,
+  spec: InputSpec,
+  runtime: Runtime,
+  path = opened.path,
+): Promise<DataSource> {
+  const ports = modelPorts(opened.model());
   if (spec.data !== undefined && spec.data !== "random") {
     return loadData(spec.data, { inputs: ports, limit: spec.limit, part: "calibration" });
   }
   const options = { shapes: spec.shapes, dims: spec.dims, seed: spec.seed ?? 0 };
-  const session = await runtime.load({ path: opened.path });
-  let last = "";
+  const session = await loadSession(opened, runtime, path);
   try {
-    for (const candidate of candidateFeeds(session.inputs, options)) {
-      try {
-        await session.run(candidate.inputs);
-        return generateInputs(session.inputs, { ...options, shapes: candidate.shapes, count: spec.limit ?? 4 });
-      } catch (error) {
-        last = messageOf(error).split("\n")[0]!;
-      }
-    }
+    const found = await findRunningShapes(session, options);
+    if ("problem" in found) throw new OptionError({ area: "data", subject: opened.path, ...found });
+    return generateInputs(session.inputs, { ...options, shapes: found.shapes, count: spec.limit ?? 4 });
   } finally {
     await session.release();
   }
-  throw new OptionError({
-    area: "data",
-    subject: opened.path,
-    problem: `no guess of its input shapes runs (${last})`,
-    help: "Give them with --shape NAME=1,3,224,224, or give samples with --data.",
-  });
 }
 
-/** The first sample's inputs. */
-export async function firstInputs(source: DataSource): Promise<Tensors | undefined> {
-  for await (const sample of source.samples()) return sample.inputs;
-  return undefined;
+async function loadSession(opened: OpenModel, runtime: Runtime, path: string): Promise<Session> {
+  try {
+    return await runtime.load({ path });
+  } catch (cause) {
+    throw new UnsupportedError({
+      area: "runtime",
+      subject: opened.path,
+      problem: `expected a model that ${runtime.name} ${runtime.version} loads, got: ${runtimeMessage(cause)}`,
+      help: "Only a model that runs can be quantized and checked.",
+      cause,
+    });
+  }
 }
 
-/** Whether two paths name the same existing file, through links too. */
+/** Whether two paths name the same existing file, through links of both kinds too. */
 export function sameFile(a: string, b: string): boolean {
-  return existsSync(a) && existsSync(b) && realpathSync(a) === realpathSync(b);
+  if (!existsSync(a) || !existsSync(b)) return false;
+  const [one, other] = [statSync(a, { bigint: true }), statSync(b, { bigint: true })];
+  return one.ino === other.ino && one.dev === other.dev;
 }

@@ -1,25 +1,28 @@
 /**
  * @file One call from a model file to a smaller one, checked: what `tersor quantize` does.
  */
-import { basename, dirname, extname, join, resolve } from "node:path";
-import { type VerifyOptions, verifyFiles } from "../analyze/isolated.ts";
+import { basename } from "node:path";
+import { verifyFiles } from "../analyze/isolated.ts";
 import type { DataSpec, TargetMeasurement } from "../analyze/job.ts";
 import { type Judgement, judge } from "../analyze/judge.ts";
 import { UNFOLD } from "../analyze/measure-target.ts";
+import { groupReasons } from "../analyze/reasons.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
 import { describeMachine, type Machine } from "../measure/machine.ts";
 import { compressedSizes, type Sizes } from "../measure/size.ts";
-import { readFileBytes, writeModelFile } from "../onnx/file-node.ts";
+import { nameFile, readFileBytes, writeModelFile } from "../onnx/file-node.ts";
 import { cleanUp } from "../passes/clean-up.ts";
+import { refuseQuantized } from "../quantize/candidates.ts";
 import { createAnyRuntime } from "../runtime/create-node.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { DEFAULT_TARGETS, type TargetName } from "../runtime/targets.ts";
 import type { DataSource } from "../step/data.ts";
-import { parseOptions, runStep } from "../step/run.ts";
+import { runStep } from "../step/run.ts";
 import type { StepReport } from "../step/step.ts";
-import { InputError, OptionError } from "../util/errors.ts";
+import { GraphError, UnsupportedError } from "../util/errors.ts";
 import type { Progress } from "../util/progress.ts";
-import { type OpenModel, openCalibration, openModel, sameFile } from "./open.ts";
+import { type OpenModel, openCalibration, openModel, runnablePath } from "./open.ts";
+import { defaultOutput, type PlannedScheme, planSchemes, refuseOverwrite } from "./quantize-plan.ts";
 import { SCHEMES, type SchemeName } from "./steps.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
 
@@ -93,44 +96,54 @@ const MAX_COMPRESS_BYTES = 300e6;
 export async function quantizeFile(path: string, options: QuantizeFileOptions = {}): Promise<QuantizeFileResult> {
   const opened = openModel(path, { allowOutside: options.allowOutside });
   const output = options.output ?? defaultOutput(path);
-  refuseOverwrite(opened, output);
-  const schemes = chooseSchemes(options);
   const targets = options.targets ?? DEFAULT_TARGETS;
-  const stepOptions = { ...options.step, target: [...targets] };
-  for (const scheme of schemes) parseOptions(SCHEMES[scheme], stepOptions);
+  const plan = planSchemes(options, targets);
+  refuseOverwrite(opened, output);
+  if (plan.some(({ scheme }) => scheme !== "weight-int8")) refuseQuantizedFile(opened);
 
   const workspace = openWorkspace(output);
   try {
     const runtime = await createAnyRuntime();
-    const calibration = await calibrationFor(schemes, opened, options, runtime);
+    const original = runnablePath(opened, () => workspace.path("original"));
+    const calibration = await calibrationFor(plan, opened, original, options, runtime);
     const attempts: (Attempt & { readonly path: string })[] = [];
-    for (const scheme of schemes) {
-      attempts.push(await attempt(scheme, opened, stepOptions, calibration, runtime, workspace, options));
-    }
-    const data = evaluationData(calibration, options);
-    const measured: TargetMeasurement[] = [];
-    if (options.check !== false) {
-      for (const target of targets) {
-        const job = {
-          target,
-          files: [
-            { name: "original", path },
-            ...attempts.map((entry) => ({
-              name: entry.scheme as string,
-              path: entry.path,
-              config: configFor(entry.scheme, stepOptions, target),
-            })),
-          ],
-          data,
-          threads: options.threads ?? 1,
-          budgetMs: (options.budgetMs ?? 3000) * (attempts.length > 1 ? 1.5 : 1),
-          seed: options.seed ?? 0,
-        };
-        const verify: VerifyOptions = { progress: options.progress, signal: options.signal, memory: options.memory };
-        measured.push(await verifyFiles(job, verify));
+    let obstacle: string | undefined;
+    for (const entry of plan) {
+      try {
+        attempts.push(await attempt(entry, opened, calibration, runtime, workspace, options));
+      } catch (error) {
+        const impossible = error instanceof UnsupportedError || error instanceof GraphError;
+        if (!impossible) throw error;
+        // Where there is a choice, what a model cannot take is a reason for the other scheme.
+        if (entry === plan.at(-1) && attempts.length === 0) throw nameFile(error, path);
+        obstacle = `${entry.scheme} is not possible: ${error.message}`;
       }
     }
-    const { index, reason } = choose(attempts, measured);
+    if (attempts.every(({ report }) => report.changed === 0)) throw nothingToQuantize(path, attempts);
+    const data = evaluationData(calibration, plan, options);
+    const measured: TargetMeasurement[] = [];
+    for (const target of options.check === false ? [] : targets) {
+      const job = {
+        target,
+        files: [
+          { name: "original", path: original },
+          ...attempts.map((entry) => ({
+            name: entry.scheme as string,
+            path: entry.path,
+            config: configFor(entry.scheme, options.step ?? {}, target),
+          })),
+        ],
+        data,
+        threads: options.threads ?? 1,
+        budgetMs: (options.budgetMs ?? 3000) * (attempts.length > 1 ? 1.5 : 1),
+        seed: options.seed ?? 0,
+      };
+      const { progress, signal, memory } = options;
+      measured.push(
+        await verifyFiles(job, { progress, signal, memory }).catch((error) => Promise.reject(asInputFault(error))),
+      );
+    }
+    const { index, reason = obstacle } = choose(attempts, measured);
     const chosen = attempts[index]!;
     const compressed =
       chosen.byteLength <= MAX_COMPRESS_BYTES ? await compressedSizes(readFileBytes(chosen.path)) : undefined;
@@ -142,55 +155,42 @@ export async function quantizeFile(path: string, options: QuantizeFileOptions = 
   }
 }
 
-function defaultOutput(path: string): string {
-  const extension = extname(path);
-  return join(dirname(path), `${basename(path, extension)}.int8${extension || ".onnx"}`);
-}
-
-function refuseOverwrite(opened: OpenModel, output: string): void {
-  const { path } = opened;
-  const inputs = [path, ...opened.external.map((location) => join(dirname(path), location))];
-  if (inputs.some((input) => resolve(input) === resolve(output) || sameFile(input, output))) {
-    throw new InputError({
-      area: "file",
-      subject: output,
-      problem: "expected another file than the input, got the input itself",
-      help: "The original is never overwritten: choose another output with -o.",
-    });
-  }
-  const data = `${resolve(output)}_data`;
-  if (inputs.some((input) => resolve(input) === data)) {
-    throw new InputError({
-      area: "file",
-      subject: output,
-      problem: `its data file ${basename(data)} would be the input's own`,
-      help: "Choose another output with -o.",
-    });
+function refuseQuantizedFile(opened: OpenModel): void {
+  try {
+    refuseQuantized(opened.model());
+  } catch (error) {
+    throw nameFile(error, opened.path);
   }
 }
 
-function chooseSchemes(options: QuantizeFileOptions): SchemeName[] {
-  const { scheme = "auto", data } = options;
-  if (scheme === "static-int8" && data === undefined) {
-    throw new OptionError({
-      area: "quantize",
-      subject: "static-int8",
-      problem: "expected calibration data, got none",
-      help: "Give samples with --data (a folder of .npz files, or a module), or --data random to try it out.",
-    });
-  }
-  if (scheme !== "auto") return [scheme];
-  return data !== undefined && data !== "random" ? ["static-int8"] : ["dynamic-int8", "weight-int8"];
+/** Only the original fails a verification with an error: that is the input's fault, not the result's. */
+function asInputFault(error: unknown): unknown {
+  if (!(error instanceof Error) || error.name !== "VerificationError") return error;
+  const fault = new UnsupportedError({ area: "verify", subject: "the original", problem: error.message, cause: error });
+  fault.message = `${error.message} Nothing was written.`;
+  return fault;
+}
+
+function nothingToQuantize(path: string, attempts: readonly Attempt[]): UnsupportedError {
+  const reasons = groupReasons(attempts.at(-1)?.report.leftAlone ?? []);
+  const found = reasons.slice(0, 3).map(({ count, opType, reason }) => `${count} ${opType ?? "value"}: ${reason}`);
+  return new UnsupportedError({
+    area: "quantize",
+    subject: path,
+    problem: `expected weights that can be quantized, found none${found.length > 0 ? ` (${found.join("; ")})` : ""}`,
+    help: "Nothing was written. See tersor inspect for what is in it.",
+  });
 }
 
 /** Samples that the schemes need: the user's, or generated ones where shapes are enough. */
 async function calibrationFor(
-  schemes: readonly SchemeName[],
+  plan: readonly PlannedScheme[],
   opened: OpenModel,
+  original: string,
   options: QuantizeFileOptions,
   runtime: Runtime,
 ): Promise<DataSource | undefined> {
-  if (!schemes.some((scheme) => scheme !== "weight-int8")) return undefined;
+  if (plan.every(({ scheme }) => scheme === "weight-int8")) return undefined;
   const spec = {
     data: options.data,
     limit: options.data === "random" ? 8 : (options.calibrationSamples ?? 100),
@@ -198,13 +198,12 @@ async function calibrationFor(
     dims: options.dims,
     seed: options.seed,
   };
-  return openCalibration(opened, spec, runtime);
+  return openCalibration(opened, spec, runtime, original);
 }
 
 async function attempt(
-  scheme: SchemeName,
+  { scheme, step }: PlannedScheme,
   opened: OpenModel,
-  stepOptions: Readonly<Record<string, unknown>>,
   calibration: DataSource | undefined,
   runtime: Runtime,
   workspace: Workspace,
@@ -214,7 +213,7 @@ async function attempt(
   const start = performance.now();
   const model = opened.model();
   await cleanUp(model, context);
-  const report = await runStep(model, SCHEMES[scheme], stepOptions, context);
+  const report = await runStep(model, SCHEMES[scheme], step, context);
   model.metadata.set("tersor", JSON.stringify({ scheme, source: basename(opened.path) }));
   const path = workspace.path(scheme);
   const files = writeModelFile(path, toOnnx(model), {
@@ -235,13 +234,19 @@ function configFor(
 }
 
 /** Samples to compare on: those after the calibration samples, where there are enough of them. */
-function evaluationData(calibration: DataSource | undefined, options: QuantizeFileOptions): DataSpec {
+function evaluationData(
+  calibration: DataSource | undefined,
+  plan: readonly PlannedScheme[],
+  options: QuantizeFileOptions,
+): DataSpec {
   const { data: path, samples = 100 } = options;
   if (path === undefined || path === "random") {
     return { kind: "generated", shapes: options.shapes, dims: options.dims, count: Math.min(samples, 4) };
   }
-  // Calibration read the first ones; the rest, if it is enough to judge by, was not seen.
-  return { kind: "path", path, limit: samples, skip: calibration?.length ?? 0 };
+  // Ranges come from the first ones; the rest, if it is enough to judge by, was not seen. The length of a module's
+  // samples is not known: any number says that they were seen.
+  const seen = plan.some(({ scheme }) => scheme === "static-int8") ? (calibration?.length ?? 1) : 0;
+  return { kind: "path", path, limit: samples, skip: seen };
 }
 
 /** The best attempt as measured: usable everywhere, then faster, then smaller. */

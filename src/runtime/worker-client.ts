@@ -18,7 +18,10 @@ import {
 
 /** A runtime whose sessions live in a worker: the caller's event loop stays free while they load and run. */
 export interface WorkerRuntime extends Runtime {
-  /** Ends the worker at once; calls that are under way, and later ones, reject. */
+  /**
+   * Ends the worker. Calls that are under way, and later ones, reject at once. The promise resolves when the worker is
+   * gone: in onnxruntime-node, whose runs cannot be interrupted, that is after the one that is under way.
+   */
   close(): Promise<void>;
 }
 
@@ -29,7 +32,8 @@ export interface WorkerChannel {
   listen(onReply: (reply: Reply) => void, onEnd: (how: string) => void): void;
   /** Tells whether an answer is awaited: an idle worker need not keep its process alive. */
   setBusy(busy: boolean): void;
-  terminate(): Promise<void>;
+  /** Ends the worker; resolves when it is gone. */
+  end(): Promise<void>;
 }
 
 interface Call {
@@ -50,6 +54,7 @@ export async function connectRuntime(channel: WorkerChannel, name: RuntimeName):
   };
   channel.listen(
     (reply) => {
+      if (ended !== undefined) return;
       const call = calls.get(reply.id);
       calls.delete(reply.id);
       channel.setBusy(calls.size > 0);
@@ -80,7 +85,7 @@ export async function connectRuntime(channel: WorkerChannel, name: RuntimeName):
 
   const close = async (): Promise<void> => {
     end("it was closed");
-    await channel.terminate();
+    await channel.end();
   };
   const { version } = await call("start", { name }).catch(async (error: unknown) => {
     await close();

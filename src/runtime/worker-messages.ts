@@ -46,6 +46,11 @@ export type Request = {
   readonly [K in Kind]: { readonly id: number; readonly kind: K } & Calls[K]["request"];
 }[Kind];
 
+/** Ends the worker once the call that is under way is through; not answered. */
+export interface Farewell {
+  readonly kind: "close";
+}
+
 export type Reply =
   | { readonly id: number; readonly result: Calls[Kind]["result"] }
   | { readonly id: number; readonly error: PackedError };

@@ -6,6 +6,7 @@ import type { Runtime, Session } from "./runtime.ts";
 import {
   buffersOf,
   type Calls,
+  type Farewell,
   type Kind,
   packError,
   packTensors,
@@ -20,11 +21,15 @@ interface Answer {
   readonly transfer?: ArrayBuffer[];
 }
 
-/** Answers requests one after the other, in the order in which they come: returns the function that takes them. */
+/**
+ * Answers requests one after the other, in the order in which they come: returns the function that takes them.
+ * @param end ends the worker; called between requests.
+ */
 export function serveRuntime(
   create: (name: RuntimeName) => Promise<Runtime>,
   post: (reply: Reply, transfer: ArrayBuffer[]) => void,
-): (request: Request) => void {
+  end: () => void,
+): (request: Request | Farewell) => void {
   const sessions = new Map<number, Session>();
   let runtime: Runtime | undefined;
   let next = 0;
@@ -60,11 +65,23 @@ export function serveRuntime(
   };
 
   let queue = Promise.resolve();
+  let closed = false;
   return (request) => {
+    if (request.kind === "close") {
+      // At once for the requests that wait: nobody wants their answers any more.
+      closed = true;
+      queue = queue.then(end);
+      return;
+    }
     const { id } = request;
-    queue = queue
-      .then(() => answer(request))
-      .then(({ result, transfer = [] }) => post({ id, result }, transfer))
-      .catch((error: unknown) => post({ id, error: packError(error) }, []));
+    queue = queue.then(async () => {
+      if (closed) return;
+      try {
+        const { result, transfer = [] } = await answer(request);
+        post({ id, result }, transfer);
+      } catch (error) {
+        post({ id, error: packError(error) }, []);
+      }
+    });
   };
 }

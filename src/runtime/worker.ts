@@ -4,7 +4,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { connectRuntime, type WorkerChannel, type WorkerRuntime } from "./worker-client.ts";
-import type { Reply, RuntimeName } from "./worker-messages.ts";
+import type { Farewell, Reply, RuntimeName } from "./worker-messages.ts";
 
 export type { WorkerRuntime };
 
@@ -13,11 +13,12 @@ const ENTRY = new URL(import.meta.url.endsWith(".ts") ? "./worker-entry.ts" : ".
 
 /**
  * Starts a runtime in a worker of its own. Tensors are copied on the way in, so feeds stay as they are, and moved on the
- * way out. Requests are carried out in order; while none is under way the worker does not keep the process alive.
+ * way out. Requests are carried out in order; while none is under way the worker does not keep the process alive. Do
+ * not call `process.exit` while onnxruntime-node runs: see {@link threadChannel}.
  * @throws UnsupportedError where the package is not installed or does not load.
  */
 export function startWorkerRuntime(name: RuntimeName): Promise<WorkerRuntime> {
-  return connectRuntime(threadChannel(startEntry()), name);
+  return connectRuntime(threadChannel(startEntry(), name === "onnxruntime-web"), name);
 }
 
 /** Only a checkout's TypeScript needs a loader; `--import tsx` registers none in worker threads. */
@@ -28,8 +29,13 @@ function startEntry(): Worker {
   return new Worker(code, { eval: true, execArgv: [] });
 }
 
-/** The way to a worker thread. */
-export function threadChannel(worker: Worker): WorkerChannel {
+/**
+ * The way to a worker thread.
+ * @param interruptible whether the thread may be stopped in the middle of a call. In native code Node-API would abort the
+ * whole process then ("terminate called after throwing an instance of 'Napi::Error'"): the thread is asked to end.
+ */
+export function threadChannel(worker: Worker, interruptible: boolean): WorkerChannel {
+  const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
   return {
     post: (request, transfer) => worker.postMessage(request, transfer),
     listen(onReply, onEnd) {
@@ -42,8 +48,11 @@ export function threadChannel(worker: Worker): WorkerChannel {
       if (busy) worker.ref();
       else worker.unref();
     },
-    async terminate() {
-      await worker.terminate();
+    async end() {
+      worker.ref();
+      if (interruptible) await worker.terminate();
+      else worker.postMessage({ kind: "close" } satisfies Farewell);
+      await exited;
     },
   };
 }

@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import { describe, expect, it } from "vitest";
 import { createAnyRuntime, createRuntime } from "../../src/runtime/create-node.ts";
 import { createWebRuntime } from "../../src/runtime/onnxruntime-web.ts";
@@ -22,10 +23,13 @@ describe("both packages in one process", () => {
     // Only the WASM binding words its errors like this.
     await expect(web.load({ bytes: new Uint8Array(9) })).rejects.toThrow(/Can't create a session. ERROR_CODE: \d+/);
 
-    // The trap itself: without a choice of provider the same package loads the model natively.
-    const ort = await import("onnxruntime-web");
+    // The trap itself: CommonJS shares one registry of providers, and a "web" session without a choice loads natively.
+    const require = createRequire(import.meta.url);
+    require("onnxruntime-node");
+    const ort = require("onnxruntime-web") as typeof import("onnxruntime-web");
     const trapped = await ort.InferenceSession.create(bytes);
     await trapped.release();
+    await expect(ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] })).rejects.toThrow(/ReorderInput/);
   });
 
   it("agree on a model", async () => {
@@ -39,7 +43,7 @@ describe("both packages in one process", () => {
       await session.release();
     }
     // Both use float32: a few units in the last place of numbers below 1.
-    results[0]!.forEach((value, index) => expect(value).toBeCloseTo(results[1]![index]!, 6));
+    for (const [index, value] of results[0]!.entries()) expect(value).toBeCloseTo(results[1]![index]!, 6);
   });
 });
 

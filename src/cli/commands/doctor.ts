@@ -3,16 +3,16 @@
  */
 import { basename } from "node:path";
 import type { Command } from "commander";
-import { type DoctorFile, type DoctorGroup, examine, findFamilies } from "../../analyze/doctor.ts";
-import { verdictOf } from "../../analyze/judge.ts";
+import { type DoctorFile, type DoctorGroup, examine, type Family, findFamilies } from "../../analyze/doctor.ts";
 import { describeMachine } from "../../measure/machine.ts";
+import { runnableFiles } from "../../recipe/runnable.ts";
 import { DEFAULT_TARGETS, type TargetName } from "../../runtime/targets.ts";
-import { formatBytes, formatMilliseconds, formatRatio, wrap } from "../../util/format.ts";
+import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
 import { addMeasureFlags } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
 import { agreementCell, renderConditions } from "../render/measurement.ts";
-import { renderTable } from "../render/table.ts";
-import { dataSpec } from "./verify.ts";
+import { paragraph, renderTable, WIDTH } from "../render/table.ts";
+import { dataSpec, renderSkipped, requireRuntime } from "./verify.ts";
 
 interface Flags {
   readonly original?: string;
@@ -24,6 +24,7 @@ interface Flags {
   readonly time?: number;
   readonly memory: boolean;
   readonly seed?: number;
+  readonly allowExternalOutside?: boolean;
   readonly json?: boolean;
 }
 
@@ -32,8 +33,8 @@ export function addDoctor(program: Command, signal: AbortSignal): void {
     .command("doctor")
     .summary("judge model files that someone made: load? agree? faster? as small as they should be?")
     .description(
-      "Takes a folder (also in transformers.js' layout: model.onnx beside model_fp16.onnx, model_quantized.onnx, …)\n" +
-        "or a file, finds the original, and says of each other file what is wrong with it on each target.\n" +
+      "Takes a folder (also in transformers.js' layout: model.onnx beside model_fp16.onnx, model_quantized.onnx, …) " +
+        "or a file, finds the original, and says of each other file what is wrong with it on each target. " +
         "Exit status 1 where a file is unusable: does not load, does not run, or disagrees with the original.",
     )
     .argument("<path>", "a folder of .onnx files, or one file")
@@ -41,9 +42,12 @@ export function addDoctor(program: Command, signal: AbortSignal): void {
   addMeasureFlags(command);
   command.action(async (path: string, flags: Flags) => {
     const progress = createProgress();
+    const allowOutside = flags.allowExternalOutside;
+    const runnable = runnableFiles(allowOutside);
     try {
+      requireRuntime(flags.target);
       const groups: DoctorGroup[] = [];
-      for (const family of findFamilies(path, flags.original)) {
+      for (const family of findFamilies(path, { original: flags.original, allowOutside })) {
         groups.push(
           await examine(family, {
             targets: flags.target ?? DEFAULT_TARGETS,
@@ -53,24 +57,34 @@ export function addDoctor(program: Command, signal: AbortSignal): void {
             seed: flags.seed ?? 0,
             memory: flags.memory,
             progress: progress.update,
+            runnable: (file) => (readable(family, file) ? runnable.path(file) : file),
             signal,
           }),
         );
       }
       progress.clear();
       const machine = await describeMachine();
-      const usable = groups.every((group) => group.others.every((file) => file.usable));
-      if (flags.json) printJson({ command: "doctor", path, ok: usable, groups, machine });
+      const files = groups.flatMap((group) => [group.original, ...group.others]);
+      const unusable = files.filter((file) => !file.usable).length;
+      if (flags.json) printJson({ command: "doctor", path, ok: unusable === 0, groups, machine });
       else {
-        print(groups.map(render).join("\n\n"));
-        print(`\n${renderConditions(groups[0]!.targets, machine)}`);
-        print(usable ? "\n  Every file is usable." : "\n  Not every file is usable.");
+        for (const group of groups) print(`${render(group)}\n`);
+        const measured = groups.find((group) => group.targets.some(({ samples }) => samples !== undefined));
+        if (measured !== undefined) print(`${renderConditions(measured.targets, machine)}\n`);
+        const verdict =
+          unusable === 0 ? "Every file is usable." : `${unusable} of ${files.length} files cannot be used.`;
+        print(`  ${verdict}`);
       }
-      process.exitCode = usable ? 0 : 1;
+      process.exitCode = unusable === 0 ? 0 : 1;
     } finally {
       progress.clear();
+      runnable.remove();
     }
   });
+}
+
+function readable({ original, others }: Family, path: string): boolean {
+  return [original, ...others].some((file) => file.path === path && file.problem === undefined);
 }
 
 function render(group: DoctorGroup): string {
@@ -88,39 +102,29 @@ function render(group: DoctorGroup): string {
   };
   const table = renderTable(
     [
-      { title: "file", max: 26 },
+      { title: "file", max: 40 },
       { title: "bytes", align: "right" },
-      { title: "agreement", max: 22 },
+      { title: "agreement", max: 16 },
       ...run.map((result) => ({ title: result.target })),
     ],
-    [
-      [
-        `${basename(group.original.path)}`,
-        formatBytes(group.original.byteLength),
-        "original",
-        ...run.map((result) => speed(group.original, result.target)),
-      ],
-      ...group.others.map((file) => [
-        basename(file.path),
-        formatBytes(file.byteLength),
-        agreement(file),
-        ...run.map((result) => speed(file, result.target)),
-      ]),
-    ],
+    [group.original, ...group.others].map((file) => [
+      basename(file.path),
+      formatBytes(file.byteLength),
+      file === group.original ? "(original)" : agreement(file),
+      ...run.map((result) => speed(file, result.target)),
+    ]),
+    WIDTH,
   );
   const lines = [group.original, ...group.others].flatMap((file) => {
     const name = basename(file.path);
-    const merged = new Map<string, string[]>();
-    for (const { target, text } of file.problems)
-      merged.set(text, [...(merged.get(text) ?? []), ...(target ? [target] : [])]);
-    if (merged.size === 0) return file === group.original ? [] : wrap(`✓ ${name}: nothing wrong found`, 80, "  ");
+    if (file.problems.length === 0) {
+      return file === group.original ? [] : paragraph(`✓ ${name}: nothing wrong found`, WIDTH, "  ");
+    }
     const mark = file.usable ? "!" : "✗";
-    return [...merged].flatMap(([text, targets]) =>
-      wrap(`${mark} ${name}${targets.length > 0 ? ` on ${targets.join(", ")}` : ""}: ${text}`, 80, "  "),
+    return file.problems.flatMap(({ targets, text }) =>
+      paragraph(`${mark} ${name}${targets.length > 0 ? ` on ${targets.join(", ")}` : ""}: ${text}`, WIDTH, "  "),
     );
   });
-  const skipped = group.targets
-    .filter((result) => result.notRunHere !== undefined)
-    .map((result) => `  ${result.target}: ${verdictOf(result)} (${result.notRunHere})`);
-  return [table, "", ...lines, ...skipped].join("\n");
+  const alone = group.others.length === 0 ? ["  There is no other file to compare it with."] : [];
+  return [table, "", ...lines, ...alone, ...renderSkipped(group.targets)].join("\n");
 }

@@ -6,10 +6,10 @@ import { type Inspection, inspectModel } from "../../analyze/inspect.ts";
 import { cleanUp } from "../../passes/clean-up.ts";
 import { openModel } from "../../recipe/open.ts";
 import { createAnyRuntime } from "../../runtime/create-node.ts";
-import { formatBytes, formatCount, wrap } from "../../util/format.ts";
+import { formatBytes, formatCount } from "../../util/format.ts";
 import { parseCount } from "../flags.ts";
 import { print, printJson } from "../output.ts";
-import { renderTable } from "../render/table.ts";
+import { paragraph, plain, renderTable, shorten, WIDTH } from "../render/table.ts";
 
 interface Flags {
   readonly tensors: number;
@@ -39,78 +39,79 @@ export function addInspect(program: Command): void {
 
 function render(path: string, byteLength: number, found: Inspection, limit: number): string {
   const opsets = Object.entries(found.opsets).map(([domain, version]) => `${domain} ${version}`);
+  const facts = [
+    `${formatCount(found.parameters)} parameters in ${formatBytes(found.parameterBytes)}`,
+    `${formatCount(found.nodes - found.constantNodes)} nodes`,
+    ...(found.constantNodes > 0 ? [`${formatCount(found.constantNodes)} Constant nodes`] : []),
+    ...(found.subgraphs > 0 ? [`${found.subgraphs} subgraphs`] : []),
+    ...(found.functions > 0 ? [`${found.functions} functions`] : []),
+    `opset ${opsets.join(", ")}`,
+    `IR ${found.irVersion ?? "?"}`,
+    ...(found.producer ? [`by ${found.producer}`] : []),
+  ];
+  const bytes = formatBytes(byteLength);
   const blocks = [
-    `${path}   ${formatBytes(byteLength)}`,
-    ...wrap(
-      [
-        `${formatCount(found.parameters)} parameters in ${formatBytes(found.parameterBytes)}`,
-        `${formatCount(found.nodes - found.constantNodes)} nodes`,
-        ...(found.constantNodes > 0 ? [`${formatCount(found.constantNodes)} Constant nodes`] : []),
-        ...(found.subgraphs > 0 ? [`${found.subgraphs} subgraphs`] : []),
-        ...(found.functions > 0 ? [`${found.functions} functions`] : []),
-        `opset ${opsets.join(", ")}`,
-        `IR ${found.irVersion ?? "?"}`,
-        ...(found.producer ? [`by ${found.producer}`] : []),
-      ].join(" · "),
-      80,
-      "  ",
-    ),
+    `${shorten(plain(path), WIDTH - bytes.length - 3)}   ${bytes}`,
+    ...paragraph(facts.join(" · "), WIDTH, "  "),
     "",
     renderTable(
-      [{ title: "" }, { title: "name", max: 28 }, { title: "type" }, { title: "shape", max: 40 }],
+      [{ title: "" }, { title: "name", max: 60 }, { title: "type", max: 12 }, { title: "shape", max: 60 }],
       [
         ...found.inputs.map((port) => ["in", port.name, port.dtype, port.shape]),
         ...found.outputs.map((port) => ["out", port.name, port.dtype, port.shape]),
       ],
+      WIDTH,
     ),
     "",
     renderTable(
       [
-        { title: "operator", max: 36 },
+        { title: "operator", max: 60 },
         { title: "nodes", align: "right" },
         { title: "weights", align: "right" },
       ],
       found.ops
         .slice(0, 14)
         .map((entry) => [entry.op, String(entry.count), entry.weightBytes > 0 ? formatBytes(entry.weightBytes) : ""]),
+      WIDTH,
     ),
     ...(found.ops.length > 14 ? [`  … and ${found.ops.length - 14} other operators`] : []),
   ];
   const tensors = found.tensors.slice(0, limit);
-  if (tensors.length > 0) {
-    blocks.push(
-      "",
-      renderTable(
-        [
-          { title: "largest tensors", max: 28 },
-          { title: "type", max: 8 },
-          { title: "shape", max: 16 },
-          { title: "bytes", align: "right" },
-          { title: "zeros", align: "right" },
-          { title: "used by", max: 12 },
-        ],
-        tensors.map((tensor) => [
-          tensor.name,
-          tensor.dtype,
-          `[${tensor.dims.join(",")}]`,
-          formatBytes(tensor.byteLength),
-          tensor.sparsity === undefined ? "" : `${(100 * tensor.sparsity).toFixed(0)} %`,
-          [...new Set(tensor.users)].join(","),
-        ]),
-      ),
-    );
-  }
+  if (tensors.length > 0) blocks.push("", renderTensors(tensors));
   blocks.push("", "  What the schemes would do:");
   const say = (text: string): void => {
-    blocks.push(...wrap(text, 76, "    "));
+    blocks.push(...paragraph(text, WIDTH, "    "));
   };
   if (found.quantizedBy !== undefined) say(`It is quantized already: ${found.quantizedBy}. Give the original.`);
   else {
+    const { eligible, declined } = found.integer;
     say(
-      `dynamic-int8, static-int8: ${found.integer.eligible} nodes could be computed in 8 bits (a target's speed may speak against some).`,
+      `dynamic-int8, static-int8: ${eligible} node${eligible === 1 ? "" : "s"} could be computed in 8 bits (a target's speed may speak against some).`,
     );
-    for (const [reason, count] of Object.entries(found.integer.declined)) say(`  not ${count} ${reason}`);
+    for (const { count, opType, reason } of declined) say(`  not ${count} ${opType}: ${reason}`);
     say("weight-int8: stores the weights in 8 bits, computes in float.");
   }
   return blocks.join("\n");
+}
+
+function renderTensors(tensors: Inspection["tensors"]): string {
+  return renderTable(
+    [
+      { title: "largest tensors", max: 40 },
+      { title: "type", max: 8 },
+      { title: "shape", max: 24 },
+      { title: "bytes", align: "right" },
+      { title: "zeros", align: "right" },
+      { title: "used by", max: 16 },
+    ],
+    tensors.map((tensor) => [
+      tensor.name,
+      tensor.dtype,
+      `[${tensor.dims.join(",")}]`,
+      formatBytes(tensor.byteLength),
+      tensor.sparsity === undefined ? "" : `${(100 * tensor.sparsity).toFixed(0)} %`,
+      [...new Set(tensor.users)].join(","),
+    ]),
+    WIDTH,
+  );
 }

@@ -6,10 +6,11 @@ import { type QuantizeFileResult, quantizeFile } from "../../recipe/quantize-fil
 import { SCHEME_ALIASES, SCHEME_NAMES, SCHEMES, type SchemeName } from "../../recipe/steps.ts";
 import type { TargetName } from "../../runtime/targets.ts";
 import { OptionError } from "../../util/errors.ts";
-import { formatBytes, formatRatio, wrap } from "../../util/format.ts";
+import { formatBytes, formatRatio } from "../../util/format.ts";
 import { addMeasureFlags, addStepFlags, parseCount } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
-import { renderConditions, renderLeftAlone, renderTargets } from "../render/measurement.ts";
+import { renderConditions, renderHead, renderLeftAlone, renderTargets } from "../render/measurement.ts";
+import { paragraph, WIDTH } from "../render/table.ts";
 
 interface Flags extends Readonly<Record<string, unknown>> {
   readonly output?: string;
@@ -71,7 +72,7 @@ export function addQuantize(program: Command, signal: AbortSignal): void {
         memory: flags.memory,
         check: flags.check,
         seed: flags.seed,
-        externalData: flags.externalData ?? "auto",
+        externalData: flags.externalData,
         allowOutside: flags.allowExternalOutside,
         step,
         progress: progress.update,
@@ -101,15 +102,11 @@ function schemeOf(name: string): SchemeName | "auto" {
 function render(result: QuantizeFileResult, verbose: boolean): string {
   const { input, output, report } = result;
   const blocks: string[] = [];
-  blocks.push(`${input.path} → ${output.path}   ${result.scheme}`);
+  blocks.push(renderHead(input.path, output.path, result.scheme));
   if (result.reason !== undefined) {
-    blocks.push(
-      ...wrap(
-        `Chosen because ${result.reason}. Tried too: ${result.others.map((other) => `${other.scheme} (${formatBytes(other.byteLength)})`).join(", ")}.`,
-        80,
-        "  ",
-      ),
-    );
+    const others = result.others.map((other) => `${other.scheme} (${formatBytes(other.byteLength)})`);
+    const tried = others.length > 0 ? ` Tried too: ${others.join(", ")}.` : "";
+    blocks.push(...paragraph(`Chosen because ${result.reason}.${tried}`, WIDTH, "  "));
   }
   const travel = output.compressed;
   const compressed = [
@@ -124,15 +121,17 @@ function render(result: QuantizeFileResult, verbose: boolean): string {
   );
   const left = renderLeftAlone(report.leftAlone ?? [], verbose);
   if (left !== "") blocks.push("", left);
-  if (result.targets.length > 0) {
-    blocks.push("", renderTargets(result.targets), "", renderConditions(result.targets, result.machine));
-    const problems = result.judgements.flatMap((entry, index) =>
-      entry.problems.map((problem) => `${result.targets[index]?.target}: ${problem}`),
-    );
-    if (problems.length > 0) {
-      blocks.push("", ...problems.flatMap((problem) => wrap(`! ${problem}`, 80, "  ")));
-    }
-    blocks.push("", result.ok ? "  OK" : "  NOT OK: see the lines with ! above");
-  } else blocks.push("", "  Not checked: it was neither loaded nor run (--no-check).");
+  const run = result.targets.filter(({ notRunHere }) => notRunHere === undefined);
+  if (result.targets.length > 0) blocks.push("", renderTargets(result.targets));
+  if (run.length > 0) blocks.push("", renderConditions(result.targets, result.machine));
+  const problems = run.flatMap((entry, index) =>
+    (result.judgements[index]?.problems ?? []).map((problem) => `${entry.target}: ${problem}`),
+  );
+  if (output.byteLength >= input.byteLength) problems.push("not smaller than the original");
+  if (problems.length > 0) blocks.push("", ...problems.flatMap((problem) => paragraph(`! ${problem}`, WIDTH, "  ")));
+  const names = run.map(({ target }) => target).join(", ");
+  if (run.length > 0) blocks.push("", result.ok ? `  OK on ${names}` : "  NOT OK: see the lines with ! above");
+  else if (result.targets.length > 0) blocks.push("", "  Not checked: none of the targets runs here.");
+  else blocks.push("", "  Not checked: it was neither loaded nor run (--no-check).");
   return blocks.join("\n");
 }

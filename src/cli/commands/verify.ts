@@ -7,12 +7,14 @@ import type { DataSpec, TargetMeasurement } from "../../analyze/job.ts";
 import { judge } from "../../analyze/judge.ts";
 import { describeMachine, type Machine } from "../../measure/machine.ts";
 import { openModel } from "../../recipe/open.ts";
-import { DEFAULT_TARGETS, type TargetName } from "../../runtime/targets.ts";
-import { formatBytes, formatMilliseconds, formatRatio, wrap } from "../../util/format.ts";
+import { runnableFiles } from "../../recipe/runnable.ts";
+import { DEFAULT_TARGETS, TARGET_NAMES, TARGETS, type TargetName } from "../../runtime/targets.ts";
+import { OptionError } from "../../util/errors.ts";
+import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
 import { addMeasureFlags } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
-import { renderConditions, renderTargets } from "../render/measurement.ts";
-import { renderTable } from "../render/table.ts";
+import { renderConditions, renderHead, renderTargets } from "../render/measurement.ts";
+import { paragraph, plain, renderTable, WIDTH } from "../render/table.ts";
 
 interface Flags {
   readonly data?: string;
@@ -39,23 +41,25 @@ export function addVerify(program: Command, signal: AbortSignal): void {
     .command("verify")
     .summary("load, run, compare and time one or two models on each target")
     .description(
-      "One file: does it load and run, how fast, with how much memory. Two files: the second against the first,\n" +
-        "on the same inputs. Exit status 1 where it does not load, disagrees or is slower.",
+      "One file: does it load and run, how fast, with how much memory. Two files: the second against the first, " +
+        "on the same inputs. Exit status 1 where a file does not load, disagrees or is slower.",
     )
     .argument("<original>", "an .onnx file")
     .argument("[other]", "the file to compare with it");
   addMeasureFlags(command);
   command.action(async (original: string, other: string | undefined, flags: Flags) => {
     const progress = createProgress();
+    const runnable = runnableFiles(flags.allowExternalOutside);
     try {
+      requireRuntime(flags.target);
       const sizes = [original, ...(other === undefined ? [] : [other])].map(
         (path) => openModel(path, { allowOutside: flags.allowExternalOutside }).byteLength,
       );
       const targets: TargetMeasurement[] = [];
       for (const target of flags.target ?? DEFAULT_TARGETS) {
         const files = [
-          { name: "original", path: original },
-          ...(other === undefined ? [] : [{ name: "other", path: other }]),
+          { name: "original", path: runnable.path(original) },
+          ...(other === undefined ? [] : [{ name: "other", path: runnable.path(other) }]),
         ];
         const job = {
           target,
@@ -80,7 +84,20 @@ export function addVerify(program: Command, signal: AbortSignal): void {
       process.exitCode = ok ? 0 : 1;
     } finally {
       progress.clear();
+      runnable.remove();
     }
+  });
+}
+
+/** @throws OptionError where none of the targets can be run: what is not measured is not verified. */
+export function requireRuntime(targets: readonly TargetName[] = DEFAULT_TARGETS): void {
+  if (targets.some((target) => TARGETS[target].runtime !== undefined)) return;
+  const here = TARGET_NAMES.filter((target) => TARGETS[target].runtime !== undefined);
+  throw new OptionError({
+    area: "verify",
+    subject: "--target",
+    problem: `expected a target that runs here (${here.join(", ")}), got ${targets.join(", ")}: ${targets.map((target) => TARGETS[target].notRunHere).join("; ")}`,
+    help: "Nothing was measured.",
   });
 }
 
@@ -95,7 +112,7 @@ function render(
   if (other === undefined) {
     const rows = targets.map((result) => {
       const [file] = result.files;
-      if (file === undefined) return [result.target, result.notRunHere ?? "", "", "", ""];
+      if (file === undefined) return [result.target, "not run here", "", "", ""];
       return [
         result.target,
         "loads and runs",
@@ -104,13 +121,18 @@ function render(
         file.peakMemory === undefined ? "" : formatBytes(file.peakMemory),
       ];
     });
-    const columns = ["target", "verdict", "p50", "p95", "peak memory"].map((title) => ({ title }));
+    const columns = [
+      { title: "target" },
+      { title: "verdict" },
+      ...["latency p50", "p95", "peak memory"].map((title) => ({ title, align: "right" as const })),
+    ];
     return [
-      `${original}   ${formatBytes(sizes[0]!)}`,
+      `${plain(original)}   ${formatBytes(sizes[0]!)}`,
       "",
-      renderTable(columns, rows),
+      renderTable(columns, rows, WIDTH),
       "",
       renderConditions(targets, machine),
+      ...renderSkipped(targets),
     ].join("\n");
   }
   const problems = targets.flatMap((result) =>
@@ -118,14 +140,24 @@ function render(
       .slice(1)
       .flatMap((file) => judge(file, result.files[0]).problems.map((problem) => `! ${result.target}: ${problem}`)),
   );
+  const sizeNote = `${formatBytes(sizes[0]!)} → ${formatBytes(sizes[1]!)}  ${formatRatio(sizes[1]! / sizes[0]!)}`;
+  const names = targets.filter(({ files }) => files.length > 0).map(({ target }) => target);
   return [
-    `${original} → ${other}   ${formatBytes(sizes[0]!)} → ${formatBytes(sizes[1]!)}  ${formatRatio(sizes[1]! / sizes[0]!)}`,
+    renderHead(original, other, sizeNote),
     "",
     renderTargets(targets),
     "",
     renderConditions(targets, machine),
     "",
-    ...problems.flatMap((line) => wrap(line, 80, "  ")),
-    ok ? "  OK" : "  NOT OK: see the lines with ! above",
+    ...problems.flatMap((line) => paragraph(line, WIDTH, "  ")),
+    ...(problems.length > 0 ? [""] : []),
+    ok ? `  OK on ${names.join(", ")}` : "  NOT OK: see the lines with ! above",
   ].join("\n");
+}
+
+/** Targets that cannot be run here, and why. */
+export function renderSkipped(targets: readonly TargetMeasurement[]): string[] {
+  return targets
+    .filter(({ notRunHere }) => notRunHere !== undefined)
+    .flatMap(({ target, notRunHere }) => paragraph(`${target}: not run here: ${notRunHere}`, WIDTH, "  "));
 }

@@ -3,19 +3,32 @@
  */
 import type { FileMeasurement, TargetMeasurement } from "../../analyze/job.ts";
 import { formatConfig, formatDecibels, percent, verdictOf, worstOutput } from "../../analyze/judge.ts";
+import { groupReasons } from "../../analyze/reasons.ts";
 import type { Machine } from "../../measure/machine.ts";
 import type { LeftAlone } from "../../step/step.ts";
-import { formatBytes, formatMilliseconds, formatRatio, wrap } from "../../util/format.ts";
-import { renderTable } from "./table.ts";
+import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
+import { paragraph, plain, WIDTH } from "./table.ts";
 
 /** Agreement of a file with the original: the worst output's SQNR, and its rows with the same largest element. */
+export function agreementText(measured: FileMeasurement): string {
+  const worst = worstOutput(measured);
+  if (worst?.kind !== "float") return agreementCell(measured);
+  const rows = worst.agreementArgmax === undefined ? "" : `, top-1 ${percent(worst.agreementArgmax)}`;
+  return `SQNR ${formatDecibels(worst.sqnr)}${rows}`;
+}
+
+/** The same in a few characters. */
 export function agreementCell(measured: FileMeasurement): string {
   const worst = worstOutput(measured);
   if (worst === undefined) return "";
   if (worst.kind === "mismatch") return worst.problem;
-  if (worst.kind === "exact") return `${percent(worst.equal)} equal`;
-  const rows = worst.agreementArgmax === undefined ? "" : `, top-1 ${percent(worst.agreementArgmax)}`;
-  return `${formatDecibels(worst.sqnr)}${rows}`;
+  return worst.kind === "exact" ? `${percent(worst.equal)} equal` : formatDecibels(worst.sqnr);
+}
+
+/** "a.onnx → b.onnx   note" in one line where it fits; paths are never cut: they are there to be copied. */
+export function renderHead(from: string, to: string, note: string): string {
+  const line = `${plain(from)} → ${plain(to)}   ${note}`;
+  return line.length <= WIDTH ? line : [plain(from), `→ ${plain(to)}`, `  ${note}`].join("\n");
 }
 
 /** "1.72× faster (1.70–1.74)". */
@@ -33,25 +46,26 @@ export function renderTargets(targets: readonly TargetMeasurement[]): string {
 
 function renderTarget(result: TargetMeasurement): string {
   const head = `  ${result.target}  ${verdictOf(result)}`;
-  if (result.notRunHere !== undefined) return `${head}: ${result.notRunHere}`;
+  if (result.notRunHere !== undefined)
+    return paragraph(`${result.target}: not run here: ${result.notRunHere}`, WIDTH, "  ").join("\n");
   const [original, ...others] = result.files;
   const lines = [head];
   const row = (title: string, text: string): void => {
-    if (text !== "")
-      lines.push(...wrap(text, 80 - 16).map((line, i) => `    ${(i === 0 ? title : "").padEnd(12)}${line}`));
+    if (text === "") return;
+    lines.push(...paragraph(text, WIDTH - 17).map((line, i) => `    ${(i === 0 ? title : "").padEnd(13)}${line}`));
   };
   for (const file of others) {
     if (file.error !== undefined) {
       row("error", `does not ${file.error.stage}: ${file.error.message}`);
       continue;
     }
-    row("agreement", agreementCell(file));
+    row("agreement", agreementText(file));
     if (file.score !== undefined && original?.score !== undefined) {
       row("score", `${original.score.toFixed(4)} → ${file.score.toFixed(4)}`);
     }
     if (file.latency !== undefined && original?.latency !== undefined) {
       const p50 = `${formatMilliseconds(original.latency.p50)} → ${formatMilliseconds(file.latency.p50)}`;
-      row("latency p50", `${p50}   ${speedCell(file)}`);
+      row("latency p50", `${p50}, ${speedCell(file)}`);
       row("latency p95", `${formatMilliseconds(original.latency.p95)} → ${formatMilliseconds(file.latency.p95)}`);
     }
     if (file.peakMemory !== undefined && original?.peakMemory !== undefined) {
@@ -67,7 +81,7 @@ function renderTarget(result: TargetMeasurement): string {
 
 /** What was measured on what: one paragraph. */
 export function renderConditions(targets: readonly TargetMeasurement[], machine: Machine): string {
-  const run = targets.filter((result) => result.notRunHere === undefined);
+  const run = targets.filter((result) => result.samples !== undefined);
   const [first] = run;
   if (first === undefined) return "";
   const vnni = machine.vnni === undefined ? "" : machine.vnni ? ", VNNI" : ", no VNNI: u8×s8 may saturate";
@@ -78,30 +92,21 @@ export function renderConditions(targets: readonly TargetMeasurement[], machine:
   const warning = first.generated
     ? ["Smoke-tested: it loads and runs; give your own samples with --data to prove its accuracy."]
     : [];
-  return [text, ...warning].flatMap((line) => wrap(line, 80, "  ")).join("\n");
+  return [text, ...warning].flatMap((line) => paragraph(line, WIDTH, "  ")).join("\n");
 }
 
 /** What was left alone, counted by operator and reason. */
 export function renderLeftAlone(leftAlone: readonly LeftAlone[], verbose: boolean): string {
   if (leftAlone.length === 0) return "";
   if (verbose) {
-    return renderTable(
-      [{ title: "left in float", max: 34 }, { title: "op" }, { title: "reason" }],
-      leftAlone.map((entry) => [entry.subject, entry.opType ?? "", entry.reason]),
+    const each = leftAlone.flatMap(({ subject, opType, reason }) =>
+      paragraph(`${subject}${opType === undefined ? "" : ` (${opType})`}: ${reason}`, WIDTH, "    "),
     );
+    return ["  Left in float:", ...each].join("\n");
   }
-  const groups = new Map<string, LeftAlone[]>();
-  for (const entry of leftAlone) {
-    // Numbers differ from node to node; the reason is the same.
-    const key = `${entry.opType} ${entry.reason.replace(/[\d.]+/g, "#").replace(/"[^"]*"/g, '""')}`;
-    groups.set(key, [...(groups.get(key) ?? []), entry]);
-  }
-  const lines = [...groups.values()]
-    .sort((a, b) => b.length - a.length)
-    .flatMap((entries) => {
-      const [first] = entries;
-      const example = entries.length === 1 ? ` "${first!.subject}"` : "";
-      return wrap(`${entries.length} ${first!.opType ?? "value"}${example}: ${first!.reason}`, 78, "    ");
-    });
+  const lines = groupReasons(leftAlone).flatMap(({ count, opType, subject, reason }) => {
+    const only = subject === undefined ? "" : ` "${subject}"`;
+    return paragraph(`${count} ${opType ?? "value"}${only}: ${reason}`, WIDTH, "    ");
+  });
   return ["  Left in float:", ...lines].join("\n");
 }
