@@ -1,15 +1,16 @@
 /**
  * @file Measures how fast the quantized patterns run on the installed runtimes, and writes src/runtime/speed-facts.ts.
  *
- *   npm run probe                  both targets, about four minutes
+ *   npm run probe                  both targets, about seven minutes
  *   npm run probe -- --dry-run     prints, writes nothing
  *
- * Each target has a process of its own. Float and quantized models run in turns, and their processor time counts, so
- * that other work on the machine disturbs little; it still takes its part of the caches. Run it twice and compare.
+ * Each target is measured in processes of its own. Float and quantized models run in turns, and their processor time
+ * counts, so that other work on the machine disturbs little; it still takes its part of the caches.
  */
 import { execFileSync, fork } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { median } from "../src/measure/interval.ts";
 import { compareLatency } from "../src/measure/latency.ts";
 import { describeMachine } from "../src/measure/machine.ts";
 import { createRuntime } from "../src/runtime/create-node.ts";
@@ -23,12 +24,18 @@ const PROBED: readonly SpeedFact["target"][] = ["node-cpu", "web-wasm"];
 const FACTS_FILE = fileURLToPath(new URL("../src/runtime/speed-facts.ts", import.meta.url));
 
 /** Time for one shape, in ms. */
-const BUDGET_MS = 1500;
+const BUDGET_MS = 600;
 
-/** What a child process answers. */
+/**
+ * Processes per target. In one of a few, a kernel stays several times slower from beginning to end (WASM in V8), so one
+ * process is no measurement.
+ */
+const PROCESSES = 3;
+
+/** What a child process answers: the ratio of each shape of each case. */
 interface Probed {
   readonly runtime: string;
-  readonly facts: readonly SpeedFact[];
+  readonly ratios: readonly (readonly number[])[];
 }
 
 /** Time that this process has computed, in ms: with one thread that is the run's time without what others took. */
@@ -58,24 +65,33 @@ async function measure(
   await original.release();
   await result.release();
   const [before, after] = latency.sessions;
-  const { median, low, high } = after!.ratio!;
+  const { median: ratio, low, high } = after!.ratio!;
   console.error(
     `${target} ${pattern.padEnd(22)} ${describeShape(shape).padEnd(26)} ${before!.p50.toFixed(3)} → ` +
-      `${after!.p50.toFixed(3)} ms, ${median.toFixed(2)}× (${low.toFixed(2)} to ${high.toFixed(2)})`,
+      `${after!.p50.toFixed(3)} ms, ${ratio.toFixed(2)}× (${low.toFixed(2)} to ${high.toFixed(2)})`,
   );
-  return median;
+  return ratio;
 }
 
+/** All cases in this process. */
 async function probe(target: SpeedFact["target"]): Promise<Probed> {
   const runtime = await createRuntime(TARGETS[target].runtime!);
-  const facts: SpeedFact[] = [];
-  for (const { pattern, rows, shapes } of CASES) {
-    let logarithms = 0;
-    for (const shape of shapes) logarithms += Math.log(await measure(pattern, shape, target, runtime));
-    const ratio = Number(Math.exp(logarithms / shapes.length).toPrecision(2));
-    facts.push({ target, pattern, ...(rows !== undefined && { rows }), ratio });
+  const ratios: number[][] = [];
+  for (const { pattern, shapes } of CASES) {
+    const own: number[] = [];
+    for (const shape of shapes) own.push(await measure(pattern, shape, target, runtime));
+    ratios.push(own);
   }
-  return { runtime: `${runtime.name} ${runtime.version}`, facts };
+  return { runtime: `${runtime.name} ${runtime.version}`, ratios };
+}
+
+/** Of each shape the median over the processes, of each case the geometric mean over the shapes, in two digits. */
+function toFacts(target: SpeedFact["target"], probed: readonly Probed[]): SpeedFact[] {
+  return CASES.map(({ pattern, rows, shapes }, index) => {
+    const logarithms = shapes.map((_shape, i) => Math.log(median(probed.map(({ ratios }) => ratios[index]![i]!))));
+    const mean = logarithms.reduce((sum, value) => sum + value, 0) / shapes.length;
+    return { target, pattern, ...(rows !== undefined && { rows }), ratio: Number(Math.exp(mean).toPrecision(2)) };
+  });
 }
 
 /**
@@ -96,13 +112,12 @@ function probeIsolated(target: SpeedFact["target"]): Promise<Probed> {
   });
 }
 
-async function factsFile(probed: readonly Probed[]): Promise<string> {
+async function factsFile(runtimes: readonly string[], facts: readonly SpeedFact[]): Promise<string> {
   const machine = await describeMachine();
   const vnni = machine.vnni === undefined ? "" : machine.vnni ? " with VNNI" : " without VNNI";
-  const facts = probed.flatMap(({ facts }) => facts);
   return `/**
  * @file Measured speeds by target and pattern. Written by \`npm run probe\` (scripts/probe.ts): not to be edited.
- * ${probed.map(({ runtime }) => runtime).join(", ")}; one thread.
+ * ${runtimes.join(", ")}; one thread.
  * ${machine.processor}${vnni}, ${machine.platform}, ${machine.host}; ${new Date().toISOString().slice(0, 10)}.
  */
 import type { SpeedFact } from "./speed.ts";
@@ -126,11 +141,17 @@ if (flag === "--target") {
   process.send!(await probe(value as SpeedFact["target"]));
   process.disconnect();
 } else {
-  const probed: Probed[] = [];
-  for (const target of PROBED) probed.push(await probeIsolated(target));
-  for (const { facts } of probed) console.table(facts);
+  const runtimes: string[] = [];
+  const facts: SpeedFact[] = [];
+  for (const target of PROBED) {
+    const probed: Probed[] = [];
+    for (let i = 0; i < PROCESSES; i++) probed.push(await probeIsolated(target));
+    runtimes.push(probed[0]!.runtime);
+    facts.push(...toFacts(target, probed));
+  }
+  console.table(facts);
   if (flag !== "--dry-run") {
-    writeFormatted(FACTS_FILE, await factsFile(probed));
+    writeFormatted(FACTS_FILE, await factsFile(runtimes, facts));
     console.error(`wrote ${FACTS_FILE}`);
   }
 }

@@ -16,13 +16,10 @@
  */
 import {
   dequantizeRow,
-  INFINITY_BITS,
-  MAGIC_BITS,
   ordered,
   quantizeRun,
   quantizeTile,
   quantizeWide,
-  SIGN,
   scanRun,
   scanTile,
   seen,
@@ -41,6 +38,10 @@ const CODE_ARRAYS = {
   int4: Int8Array,
   uint4: Uint8Array,
 } as const satisfies Record<QParams["dtype"], unknown>;
+
+const INFINITY_BITS = 0x7f800000;
+const SIGN = 0x80000000 | 0;
+const MAGIC_BITS = 0x4b400000; // 1.5 · 2^23 as float32; its low 22 bits are 0
 
 /**
  * Smallest and largest value of every group, in the order of `scale`; 0 and 0 for a group without elements.
