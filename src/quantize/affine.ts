@@ -14,16 +14,7 @@
  * are the float32 roundings of quotient, product, scale and span: for int8 at most 6e-5 of a step. A rule without them would
  * give other codes than the runtime does.
  */
-import {
-  dequantizeRow,
-  ordered,
-  quantizeRun,
-  quantizeTile,
-  quantizeWide,
-  scanRun,
-  scanTile,
-  seen,
-} from "./affine-loops.ts";
+import { dequantizeRow, quantizeRun, quantizeTile, quantizeWide, seen } from "./affine-loops.ts";
 import { checkFinite, checkSize, forEachSpan, type GroupView } from "./granularity.ts";
 import { CODE_RANGES, checkQParams, type QParams } from "./qparams.ts";
 
@@ -150,4 +141,117 @@ export function rawCodes(codes: CodeArray): { readonly raw: Uint8Array | Uint16A
     return { raw: new Uint8Array(buffer, byteOffset, length), flip: codes instanceof Int8Array ? 0x80 : 0 };
   }
   return { raw: new Uint16Array(buffer, byteOffset, length), flip: codes instanceof Int16Array ? 0x8000 : 0 };
+}
+
+// The loops of minMax stay beside it: from another module, V8 makes scanRun a fifth slower (4.0 against 5.0 GB/s).
+
+/** Float words so that signed comparison orders them as the floats (-0 below 0; NaN beyond infinity). Its own inverse. */
+function ordered(word: number): number {
+  return word ^ ((word >> 31) >>> 1);
+}
+
+function scanRun(bits: Int32Array, start: number, end: number, group: number, min: Int32Array, max: Int32Array): void {
+  let high = SIGN; // largest word: the largest positive float, if there is one
+  let low = SIGN; // largest word with the sign flipped: the most negative float, if there is one
+  let i = start;
+  for (; i + 3 < end; i += 4) {
+    let word = bits[i]!;
+    if (word > high) high = word;
+    word ^= SIGN;
+    if (word > low) low = word;
+    word = bits[i + 1]!;
+    if (word > high) high = word;
+    word ^= SIGN;
+    if (word > low) low = word;
+    word = bits[i + 2]!;
+    if (word > high) high = word;
+    word ^= SIGN;
+    if (word > low) low = word;
+    word = bits[i + 3]!;
+    if (word > high) high = word;
+    word ^= SIGN;
+    if (word > low) low = word;
+  }
+  for (; i < end; i++) {
+    const word = bits[i]!;
+    if (word > high) high = word;
+    if ((word ^ SIGN) > low) low = word ^ SIGN;
+  }
+  if (high < 0 || low < 0) {
+    scanOrdered(bits, start, 1, end - start, 0, group, 0, min, max);
+    return;
+  }
+  if (high > max[group]!) max[group] = high;
+  if (ordered(low ^ SIGN) < min[group]!) min[group] = ordered(low ^ SIGN);
+}
+
+/** Four rows at a time, so that each column's extremes are loaded and stored once for four elements. */
+function scanTile(
+  bits: Int32Array,
+  start: number,
+  rows: number,
+  columns: number,
+  stride: number,
+  group: number,
+  min: Int32Array,
+  max: Int32Array,
+): void {
+  const high = new Int32Array(columns).fill(SIGN);
+  const low = new Int32Array(columns).fill(SIGN);
+  for (let row = 0; row < rows; row += 4) {
+    // Past the last row the last row again: that changes no extreme.
+    const p0 = start + row * stride;
+    const p1 = start + Math.min(row + 1, rows - 1) * stride;
+    const p2 = start + Math.min(row + 2, rows - 1) * stride;
+    const p3 = start + Math.min(row + 3, rows - 1) * stride;
+    for (let c = 0; c < columns; c++) {
+      const a = bits[p0 + c]!;
+      const b = bits[p1 + c]!;
+      const d = bits[p2 + c]!;
+      const e = bits[p3 + c]!;
+      let h = high[c]!;
+      if (a > h) h = a;
+      if (b > h) h = b;
+      if (d > h) h = d;
+      if (e > h) h = e;
+      high[c] = h;
+      let l = low[c]!;
+      if ((a ^ SIGN) > l) l = a ^ SIGN;
+      if ((b ^ SIGN) > l) l = b ^ SIGN;
+      if ((d ^ SIGN) > l) l = d ^ SIGN;
+      if ((e ^ SIGN) > l) l = e ^ SIGN;
+      low[c] = l;
+    }
+  }
+  let both = 0;
+  for (let c = 0; c < columns; c++) both |= high[c]! | low[c]!;
+  if (both < 0) {
+    scanOrdered(bits, start, rows, columns, stride, group, 1, min, max);
+    return;
+  }
+  max.set(high, group);
+  for (let c = 0; c < columns; c++) min[group + c] = ordered(low[c]! ^ SIGN);
+}
+
+/** The plain version, for spans in which a group has one sign only. `step` is 1 where each column is a group, else 0. */
+function scanOrdered(
+  bits: Int32Array,
+  start: number,
+  rows: number,
+  columns: number,
+  stride: number,
+  group: number,
+  step: number,
+  min: Int32Array,
+  max: Int32Array,
+): void {
+  for (let row = 0; row < rows; row++) {
+    const from = start + row * stride;
+    for (let c = 0; c < columns; c++) {
+      const word = ordered(bits[from + c]!);
+      const g = group + c * step;
+      if (word < min[g]!) min[g] = word;
+      if (word > max[g]!) max[g] = word;
+    }
+  }
 }

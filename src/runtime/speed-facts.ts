@@ -16,7 +16,7 @@ export const SPEED_FACTS: readonly SpeedFact[] = [
     target: "node-cpu",
     pattern: "dynamic-matmul",
     rows: 4,
-    ratio: 2,
+    ratio: 2.1,
   },
   {
     target: "node-cpu",
@@ -28,7 +28,7 @@ export const SPEED_FACTS: readonly SpeedFact[] = [
     target: "node-cpu",
     pattern: "dynamic-matmul",
     rows: 64,
-    ratio: 2.7,
+    ratio: 2.8,
   },
   {
     target: "node-cpu",
@@ -40,13 +40,13 @@ export const SPEED_FACTS: readonly SpeedFact[] = [
     target: "node-cpu",
     pattern: "static-matmul",
     rows: 1,
-    ratio: 1.8,
+    ratio: 1.9,
   },
   {
     target: "node-cpu",
     pattern: "static-matmul",
     rows: 4,
-    ratio: 2,
+    ratio: 2.1,
   },
   {
     target: "node-cpu",
@@ -104,23 +104,23 @@ export const SPEED_FACTS: readonly SpeedFact[] = [
   {
     target: "node-cpu",
     pattern: "static-conv",
-    ratio: 2.9,
+    ratio: 3,
   },
   {
     target: "node-cpu",
     pattern: "dynamic-conv-depthwise",
-    ratio: 0.14,
+    ratio: 0.13,
   },
   {
     target: "node-cpu",
     pattern: "static-conv-depthwise",
-    ratio: 0.79,
+    ratio: 0.8,
   },
   {
     target: "web-wasm",
     pattern: "dynamic-matmul",
     rows: 1,
-    ratio: 0.55,
+    ratio: 0.58,
   },
   {
     target: "web-wasm",
@@ -150,13 +150,13 @@ export const SPEED_FACTS: readonly SpeedFact[] = [
     target: "web-wasm",
     pattern: "static-matmul",
     rows: 1,
-    ratio: 0.53,
+    ratio: 0.57,
   },
   {
     target: "web-wasm",
     pattern: "static-matmul",
     rows: 4,
-    ratio: 1.3,
+    ratio: 1.4,
   },
   {
     target: "web-wasm",
@@ -168,7 +168,7 @@ export const SPEED_FACTS: readonly SpeedFact[] = [
     target: "web-wasm",
     pattern: "static-matmul",
     rows: 64,
-    ratio: 2.2,
+    ratio: 2.3,
   },
   {
     target: "web-wasm",
@@ -180,7 +180,7 @@ export const SPEED_FACTS: readonly SpeedFact[] = [
     target: "web-wasm",
     pattern: "dequantized-matmul",
     rows: 1,
-    ratio: 0.05,
+    ratio: 0.047,
   },
   {
     target: "web-wasm",
@@ -192,29 +192,29 @@ export const SPEED_FACTS: readonly SpeedFact[] = [
     target: "web-wasm",
     pattern: "dequantized-matmul",
     rows: 16,
-    ratio: 0.38,
+    ratio: 0.41,
   },
   {
     target: "web-wasm",
     pattern: "dequantized-matmul",
     rows: 64,
-    ratio: 0.69,
+    ratio: 0.73,
   },
   {
     target: "web-wasm",
     pattern: "dequantized-matmul",
     rows: 256,
-    ratio: 0.9,
+    ratio: 0.93,
   },
   {
     target: "web-wasm",
     pattern: "dynamic-conv",
-    ratio: 2.2,
+    ratio: 1.6,
   },
   {
     target: "web-wasm",
     pattern: "static-conv",
-    ratio: 1.9,
+    ratio: 1.4,
   },
   {
     target: "web-wasm",

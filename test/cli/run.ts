@@ -2,10 +2,10 @@
  * @file Runs the command in a process of its own, as a user does.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { compileSources } from "./compiled.ts";
 
-const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
-const LOADER = import.meta.resolve("tsx");
+let main: string | undefined;
 
 export interface Finished {
   /** Null where a signal ended it. */
@@ -18,19 +18,20 @@ export interface Finished {
 export function startTersor(
   args: readonly string[],
   cwd: string,
-): { child: ChildProcess; finished: Promise<Finished> } {
-  const child = spawn(process.execPath, ["--import", LOADER, MAIN, ...args], {
+): { readonly child: ChildProcess; readonly finished: Promise<Finished> } {
+  main ??= join(compileSources(), "cli/main.js");
+  const child = spawn(process.execPath, [main, ...args], {
     cwd,
     stdio: ["ignore", "pipe", "pipe"],
+    // Vitest's own settings are not a user's.
     env: { ...process.env, NO_COLOR: "1", NODE_OPTIONS: "" },
   });
   const output = { stdout: "", stderr: "" };
-  child.stdout?.on("data", (text: Buffer) => {
-    output.stdout += text.toString();
-  });
-  child.stderr?.on("data", (text: Buffer) => {
-    output.stderr += text.toString();
-  });
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name]?.setEncoding("utf8").on("data", (text: string) => {
+      output[name] += text;
+    });
+  }
   const finished = new Promise<Finished>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (status) => resolve({ status, ...output }));
