@@ -89,11 +89,10 @@ function group(files: readonly FileFacts[]): Family[] {
     const key = join(dirname(file.path), stemOf(file.path));
     groups.set(key, [...(groups.get(key) ?? []), file]);
   }
-  // Alone by name: it joins the files that it resembles.
-  for (const [key, [file, ...rest]] of [...groups].sort(
-    ([, a], [, b]) => rankAsOriginal(b[0]!) - rankAsOriginal(a[0]!),
-  )) {
-    if (rest.length > 0 || !groups.has(key)) continue;
+  // Alone by name: it joins the files that it resembles, the least like an original first.
+  for (const [key, [file]] of [...groups].sort(([, a], [, b]) => rankAsOriginal(a[0]!) - rankAsOriginal(b[0]!))) {
+    // The ones before may have joined it.
+    if (groups.get(key)?.length !== 1) continue;
     const hosts = [...groups].filter(([other, members]) => other !== key && isHost(members, file!));
     const [host] = hosts.sort(([a], [b]) => commonPrefix(b, key) - commonPrefix(a, key));
     if (host === undefined) continue;

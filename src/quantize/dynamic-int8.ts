@@ -45,7 +45,8 @@ export const dynamicInt8 = defineStep({
     const feeds = await firstFeeds(context.calibration);
     const shapes =
       context.runtime !== undefined && feeds !== undefined
-        ? await observeShapes(model, context.runtime, feeds)
+        ? // Shapes only say how many rows a product has: without them the most common case counts.
+          await observeShapes(model, context.runtime, feeds).catch(() => undefined)
         : undefined;
     const inputs = new Map<Value, QuantizedInput>();
     const weights = new Map<Value, Map<string, WeightValues>>();

@@ -60,7 +60,7 @@ export interface StoredWeight {
   readonly granularity: Granularity;
 }
 
-/** Float constants with two or more real dimensions, of all graphs, each once (so tied weights stay tied). */
+/** Float weights with two or more real dimensions, of all graphs, each once (so tied weights stay tied). */
 export function findWeights(model: Model): StoredWeight[] {
   const weights: StoredWeight[] = [];
   for (const graph of model.graphs()) {
@@ -71,13 +71,41 @@ export function findWeights(model: Model): StoredWeight[] {
       // One number per channel in any layout ([1, C, 1, 1]) is a scale or a bias, no weight.
       if (tensor.dims.filter((dim) => dim > 1).length < 2) continue;
       const users = [...value.users];
-      if (users.length === 0 || users.some(isBarrier)) continue;
+      if (users.length === 0 || users.some(isBarrier) || !becomesWeight(value)) continue;
       const known = users.map((user) => ({ user, axis: axisFor(user, value) })).find((use) => use.axis !== undefined);
       const axis = known?.axis ?? 0;
       weights.push({ value, user: known?.user ?? users[0]!, granularity: { kind: "per-axis", axis } });
     }
   }
   return weights;
+}
+
+/** Operators that pass parts of a constant on: exporters slice and join the weights of recurrent layers with them. */
+const MOVES: ReadonlySet<string> = new Set([
+  "Concat",
+  "Expand",
+  "Flatten",
+  "Identity",
+  "Reshape",
+  "Slice",
+  "Split",
+  "Squeeze",
+  "Transpose",
+  "Unsqueeze",
+]);
+
+/** Steps from a constant to the operator that has it as a weight; real chains have four. */
+const LONGEST_CHAIN = 8;
+
+/** Whether the value is a weight of some operator, directly or moved about. Tables of coordinates are none, and stay. */
+function becomesWeight(value: Value, steps = LONGEST_CHAIN): boolean {
+  for (const user of value.users) {
+    if (user.domain !== "") continue;
+    if (WEIGHTS[user.opType]?.some(({ input }) => user.inputs[input] === value)) return true;
+    if (steps === 0 || !MOVES.has(user.opType)) continue;
+    if (user.outputs.some((output) => output !== undefined && becomesWeight(output, steps - 1))) return true;
+  }
+  return false;
 }
 
 function axisFor(user: Node, value: Value): number | undefined {
