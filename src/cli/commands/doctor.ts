@@ -93,7 +93,8 @@ function render(group: DoctorGroup): string {
     const measured = file.perTarget[target];
     if (measured?.error !== undefined) return "–";
     const { latency } = measured ?? {};
-    if (latency === undefined) return "";
+    // Not timed: it runs all the same, unless the original has failed and nothing was run.
+    if (latency === undefined) return file === group.original || measured?.outputs !== undefined ? "runs" : "";
     return latency.ratio ? `${formatRatio(latency.ratio.median)} ${latency.verdict}` : formatMilliseconds(latency.p50);
   };
   const agreement = (file: DoctorFile): string => {

@@ -1,0 +1,267 @@
+/**
+ * @file What the commands do when all is well: results, JSON documents, written files, help.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fieldsOf, kebab } from "../../src/cli/flags.ts";
+import { encodeNpz } from "../../src/data/npz.ts";
+import { readModelFile, writeModelFile } from "../../src/onnx/file-node.ts";
+import type { QuantizeFileResult } from "../../src/recipe/quantize-file.ts";
+import { SCHEMES } from "../../src/recipe/steps.ts";
+import { createNodeRuntime } from "../../src/runtime/onnxruntime-node.ts";
+import { Tensor } from "../../src/tensor/tensor.ts";
+import { createRandom } from "../../src/util/random.ts";
+import { VERSION } from "../../src/version.ts";
+import { Folder, MLP, modelOf } from "./models.ts";
+import { type Finished, tersor } from "./run.ts";
+
+/** Sixteen rows: enough for integer kernels to be worth while on every target. */
+const ROWS = 16;
+
+const fixtures = new Folder();
+beforeAll(() => {
+  fixtures.model("mlp.onnx", MLP);
+  const random = createRandom(1);
+  for (let i = 0; i < 12; i++) {
+    const x = Tensor.float32(
+      [ROWS, 64],
+      Float32Array.from({ length: ROWS * 64 }, () => random.normal()),
+    );
+    fixtures.put(`samples/${i}.npz`, encodeNpz({ x }));
+  }
+  fixtures.put(
+    "samples.mjs",
+    `console.log("a module that talks");
+     const sample = (i) => ({ inputs: { x: { dims: [${ROWS}, 64], data: Float32Array.from({ length: ${ROWS * 64} }, (_, j) => Math.sin(i + j)) } }, label: i });
+     export function* calibration() { for (let i = 0; i < 4; i++) yield sample(i); }
+     export function* evaluation() { for (let i = 4; i < 8; i++) yield sample(i); }
+     export function score(outputs, { label }) { console.log("scored", label); return outputs.y.dims[0]; }`,
+  );
+});
+afterAll(() => fixtures.remove());
+
+const QUICK = ["--time", "0", "--no-memory"];
+const run = (...args: string[]): Promise<Finished> => tersor(args, fixtures.path);
+
+/** Runs with --json: one document on standard output, nothing that is not for a person's eyes on the other. */
+async function json<T>(
+  ...args: string[]
+): Promise<{ readonly document: T; readonly status: number | null; readonly stderr: string }> {
+  const { stdout, stderr, status } = await run(...args, "--json");
+  return { document: JSON.parse(stdout) as T, status, stderr };
+}
+
+describe("quantize", () => {
+  it("alone writes MODEL.int8.onnx, checked on both targets, and says why this scheme", async () => {
+    const { stdout, stderr, status } = await run("quantize", "mlp.onnx", ...QUICK);
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/^mlp\.onnx → mlp\.int8\.onnx {3}(dynamic|weight)-int8\n {2}Chosen because /);
+    expect(stdout).toMatch(/node-cpu {2}smoke-tested\n[\s\S]*web-wasm {2}smoke-tested\n/);
+    expect(stdout).toMatch(/OK on node-cpu, web-wasm\n$/);
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    expect(readFileSync(fixtures.at("mlp.int8.onnx")).length).toBeLessThan(
+      0.4 * readFileSync(fixtures.at("mlp.onnx")).length,
+    );
+    expect(readModelFile(fixtures.at("mlp.int8.onnx")).proto.metadataProps?.map(({ key }) => key)).toContain("tersor");
+  });
+
+  it("prints one JSON document", async () => {
+    const { document, status, stderr } = await json<QuantizeFileResult>(
+      "quantize",
+      "mlp.onnx",
+      "-o",
+      "j.onnx",
+      ...QUICK,
+    );
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(Object.keys(document).sort()).toEqual([
+      "command",
+      "input",
+      "judgements",
+      "machine",
+      "ok",
+      "others",
+      "output",
+      "reason",
+      "report",
+      "scheme",
+      "seconds",
+      "targets",
+    ]);
+    expect(document.output).toMatchObject({ path: "j.onnx", byteLength: readFileSync(fixtures.at("j.onnx")).length });
+    expect(document.targets.map(({ target, generated }) => [target, generated])).toEqual([
+      ["node-cpu", true],
+      ["web-wasm", true],
+    ]);
+  });
+
+  it.each([
+    ["dynamic-int8", ["--shape", `x=${ROWS},64`], "MatMulInteger"],
+    ["q8", ["--shape", `x=${ROWS},64`], "MatMulInteger"],
+    ["static-int8", ["--data", "samples"], "QuantizeLinear"],
+    ["static-int8", ["--data", "random", "--shape", `x=${ROWS},64`], "QuantizeLinear"],
+    ["weight-int8", [], "Cast"],
+    ["weight-int8", ["--storage", "dequantize-linear"], "DequantizeLinear"],
+  ] as const)("--scheme %s %s", async (scheme, more, op) => {
+    const output = `${scheme}.onnx`;
+    const args = ["quantize", "mlp.onnx", "--scheme", scheme, "-o", output, "--target", "node-cpu", ...more, ...QUICK];
+    const { document, status } = await json<QuantizeFileResult>(...args);
+    expect([status, document.report.changed, document.targets.length]).toEqual([0, 2, 1]);
+    expect(readModelFile(fixtures.at(output)).proto.graph?.node?.map(({ opType }) => opType)).toContain(op);
+  });
+
+  it("proves with the user's samples; a module's score decides and its talk goes elsewhere", async () => {
+    const args = [
+      "quantize",
+      "mlp.onnx",
+      "--data",
+      "samples.mjs",
+      "-o",
+      "module.onnx",
+      "--target",
+      "node-cpu",
+      ...QUICK,
+    ];
+    const { document, status, stderr } = await json<QuantizeFileResult>(...args);
+    expect([status, document.scheme]).toEqual([0, "static-int8"]);
+    const [result] = document.targets;
+    expect([result?.generated, result?.dataName, result?.samples]).toEqual([false, "evaluation() of samples.mjs", 4]);
+    expect(result?.files.map(({ score }) => score)).toEqual([ROWS, ROWS]);
+    expect(stderr).toBe("a module that talks\n");
+  });
+
+  it("--no-check writes without running, and says so", async () => {
+    const { stdout, status } = await run(
+      "quantize",
+      "mlp.onnx",
+      "--scheme",
+      "weight-int8",
+      "--no-check",
+      "-o",
+      "new/folder/n.onnx",
+    );
+    expect([status, existsSync(fixtures.at("new/folder/n.onnx"))]).toEqual([0, true]);
+    expect(stdout).toContain("Not checked");
+  });
+
+  it("for a target that does not run here writes, and does not say OK", async () => {
+    const { stdout, status } = await run("quantize", "mlp.onnx", "--target", "web-webgpu", "-o", "w.onnx");
+    expect([status, existsSync(fixtures.at("w.onnx"))]).toEqual([0, true]);
+    expect(stdout).toMatch(/web-webgpu: not run here: /);
+    expect(stdout).not.toMatch(/\bOK\b/);
+  });
+
+  it("--external-data writes a data file that runtimes find; it is kept for models that have one", async () => {
+    const args = ["--scheme", "weight-int8", "--target", "node-cpu,web-wasm", ...QUICK];
+    const outside = await run("quantize", "mlp.onnx", "--external-data", "-o", "ext/a.onnx", ...args);
+    expect(outside.status).toBe(0);
+    expect(readdirSync(fixtures.at("ext")).sort()).toEqual(["a.onnx", "a.onnx_data"]);
+    const session = await (await createNodeRuntime()).load({ path: fixtures.at("ext/a.onnx") });
+    const { y } = await session.run({ x: Tensor.float32([1, 64], new Float32Array(64).fill(1)) });
+    await session.release();
+    expect(y!.dims).toEqual([1, 32]);
+
+    writeModelFile(fixtures.at("big/model.onnx"), modelOf(MLP), { externalData: true });
+    const kept = await run("quantize", "big/model.onnx", ...args);
+    expect([kept.status, kept.stderr]).toEqual([0, ""]);
+    expect(readdirSync(fixtures.at("big")).sort()).toEqual([
+      "model.int8.onnx",
+      "model.int8.onnx_data",
+      "model.onnx",
+      "model.onnx_data",
+    ]);
+  });
+});
+
+describe("verify", () => {
+  it("says of one file how fast it runs", async () => {
+    const { stdout, status } = await run("verify", "mlp.onnx", "--time", "50ms", "--no-memory");
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/node-cpu {2}loads and runs +[\d.]+ (µs|ms)/);
+    expect(stdout).toMatch(/web-wasm {2}loads and runs/);
+  });
+
+  it("compares two: 0 where they agree, 1 where not", async () => {
+    fixtures.model("wrong.onnx", MLP.replace("random(3)", "random(9)"));
+    interface Document {
+      readonly ok: boolean;
+      readonly sizes: readonly number[];
+      readonly judgements: readonly { readonly usable: boolean }[];
+    }
+    const same = await json<Document>("verify", "mlp.onnx", "mlp.onnx", ...QUICK);
+    expect([same.status, same.document.ok, same.document.judgements.length]).toEqual([0, true, 2]);
+    const other = await json<Document>("verify", "mlp.onnx", "wrong.onnx", "--data", "samples", ...QUICK);
+    expect([other.status, other.document.ok, other.stderr]).toEqual([1, false, ""]);
+    const { stdout } = await run("verify", "mlp.onnx", "wrong.onnx", ...QUICK);
+    expect(stdout).toMatch(/! node-cpu: disagrees with the original: output "y": SQNR -?[\d.]+ dB/);
+    expect(stdout).toMatch(/NOT OK: see the lines with ! above\n$/);
+  });
+});
+
+describe("inspect", () => {
+  it("keeps to 80 columns with any names, and lets none of them steer the terminal", async () => {
+    const long = "a_name_that_goes_on_".repeat(12);
+    fixtures.model(
+      `${"deep/".repeat(9)}${"long".repeat(20)}.onnx`,
+      `g (float[${long}, ${long}_2, 128, 128, 128, 128, 128] "${long}/in\\u001b[31m", float[N, 300] b) => (float[N, 400] "${long}/out")
+      <float[300, 400] "${long}/w" = random(1), float[1, 1, 1, 1, 1, 1, 1, 300, 1, 1, 1, 1, 1] "${long}/v" = random(2)>
+      { "${long}/out" = MatMul(b, "${long}/w") c = com.example.very.long.domain.name.${"x".repeat(60)}.${"Operator".repeat(12)} ("${long}/v") }`.replaceAll(
+        /"(a_name[^"]*)"/g,
+        (_match, name: string) => name.replace(/[^\w]/g, "_"),
+      ),
+    );
+    const { stdout, status, stderr } = await run("inspect", `${"deep/".repeat(9)}${"long".repeat(20)}.onnx`);
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    expect(stdout).toMatch(/largest tensors/);
+  });
+
+  it("prints one JSON document with all tensors", async () => {
+    interface Document {
+      readonly command: string;
+      readonly tensors: readonly unknown[];
+      readonly integer: { readonly eligible: number };
+    }
+    const { document, status, stderr } = await json<Document>("inspect", "mlp.onnx");
+    expect([status, stderr, document.command]).toEqual([0, "", "inspect"]);
+    expect([document.tensors.length, document.integer.eligible]).toEqual([3, 2]);
+  });
+});
+
+describe("help", () => {
+  const measuring = [
+    "data",
+    "samples",
+    "target",
+    "shape",
+    "threads",
+    "time",
+    "no-memory",
+    "seed",
+    "allow-external-outside",
+    "json",
+  ];
+  const steps = Object.values(SCHEMES).flatMap(({ options }) =>
+    Object.entries(fieldsOf(options)).map(([name, field]) => `${field.default === true ? "no-" : ""}${kebab(name)}`),
+  );
+  const quantizing = ["output", "scheme", "calibration-samples", "no-check", "external-data", "verbose"];
+
+  it.each([
+    ["quantize", [...quantizing, ...measuring, ...steps]],
+    ["verify", measuring],
+    ["doctor", ["original", ...measuring]],
+    ["inspect", ["tensors", "allow-external-outside", "json"]],
+  ])("%s lists every flag", async (command, flags) => {
+    const { stdout, status } = await run(command, "--help");
+    expect(status).toBe(0);
+    const listed = [...stdout.matchAll(/^ {2}(?:-\w, )?--([\w-]+)/gm)].map(([, name]) => name);
+    expect([...new Set(flags)].filter((flag) => !listed.includes(flag))).toEqual([]);
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+  });
+
+  it("--version, help and nothing at all", async () => {
+    expect(await run("--version")).toEqual({ status: 0, stdout: `${VERSION}\n`, stderr: "" });
+    expect((await run("--help")).stdout).toMatch(/inspect[\s\S]*quantize[\s\S]*verify[\s\S]*doctor/);
+    expect(await run()).toMatchObject({ status: 2, stdout: "", stderr: expect.stringContaining("Usage: tersor") });
+  });
+});
