@@ -18,10 +18,14 @@ const CANCELLED = 130;
 const OURS = /^(Format|Graph|Unsupported|Option|Input|Verification)Error$/;
 
 const cancel = new AbortController();
+/** npm and tsx pass on a signal that the whole group gets already: what follows within it is the same key. */
+const SAME_KEY_MS = 500;
+let cancelledAt: number | undefined;
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
     // A second one does not wait for the work at hand; what was begun is removed all the same.
-    if (cancel.signal.aborted) process.exit(CANCELLED);
+    if (cancelledAt !== undefined && performance.now() - cancelledAt > SAME_KEY_MS) process.exit(CANCELLED);
+    cancelledAt ??= performance.now();
     cancel.abort(new Error("cancelled"));
   });
 }
