@@ -1,7 +1,7 @@
 /**
  * @file Measures how fast the quantized patterns run on the installed runtimes, and writes src/runtime/speed-facts.ts.
  *
- *   npm run probe                  both targets, about seven minutes
+ *   npm run probe                  both targets, about five minutes
  *   npm run probe -- --dry-run     prints, writes nothing
  *
  * Each target is measured in processes of its own. Float and quantized models run in turns, and their processor time
