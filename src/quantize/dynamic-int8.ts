@@ -19,7 +19,7 @@ import { defineStep, type LeftAlone, type StepReport } from "../step/step.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { type Candidate, findCandidates, refuseQuantized, slowReason } from "./candidates.ts";
 import { firstFeeds } from "./first-feeds.ts";
-import { commonOptions } from "./options.ts";
+import { computedOptions } from "./options.ts";
 import { storeRemaining } from "./store-remaining.ts";
 import { quantizeWeight } from "./weight.ts";
 
@@ -32,7 +32,7 @@ export const dynamicInt8 = defineStep({
   name: "dynamic-int8",
   summary: "Compute Conv, MatMul and Gemm in 8 bits; activations are quantized while the model runs",
   options: z.object({
-    ...commonOptions,
+    ...computedOptions,
     reduceRange: z.boolean().default(false).describe("weights in 7 bits, for x86 processors without VNNI"),
     storeRest: z.boolean().default(true).describe("store the weights that stay in float in 8 bits, too"),
   }),

@@ -66,7 +66,7 @@ describe.each(Object.entries(SCHEMES))("%s", (name, step) => {
     ],
     [{ minSqnr: 99, force: true }, {}],
   ])("%j", async (given, expected) => {
-    const result = await quantizeModel(modelOf(NET), step as typeof weightInt8, { target, ...given });
+    const result = await quantizeModel(modelOf(NET), step as typeof weightInt8, { target, minElements: 256, ...given });
     const reasons = Object.entries(expected).map(([node, reason]) => [
       subject(node),
       typeof reason === "string" ? reason : expect.stringMatching(reason),
@@ -112,7 +112,7 @@ describe("target", () => {
   const row = NET.replace("float[8, 32] x", "float[1, 32] x").replace("float[8, 40] y", "float[1, 40] y");
 
   it("what is slow on one of the targets stays in float; force overrides", async () => {
-    const given = { storeRest: false };
+    const given = { storeRest: false, minElements: 256 };
     const both = await quantizeModel(modelOf(row), dynamicInt8, given);
     expect(both.reasons["first"]).toMatch(/^web-wasm runs it 0\.\d\d× as fast as float32 with 1 row$/);
     expect(both.report.changed).toBe(0);

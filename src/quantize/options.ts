@@ -23,6 +23,17 @@ export const commonOptions = {
   force: z.boolean().default(false).describe("quantize what would be slower or less exact, too"),
 } as const;
 
+/** Of the schemes that compute in 8 bits: small products gain less than the conversions around them cost, and lose most. */
+export const computedOptions = {
+  ...commonOptions,
+  minElements: z
+    .number()
+    .int()
+    .min(1)
+    .default(2048)
+    .describe("weights with fewer elements stay in float: computing them in 8 bits is slower and loses most"),
+} as const;
+
 export type CommonOptions = z.output<z.ZodObject<typeof commonOptions>>;
 
 /** Why the options leave a node out, or undefined where they do not. */

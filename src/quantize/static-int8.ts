@@ -22,7 +22,7 @@ import { firstFeeds } from "./first-feeds.ts";
 import { type Bias, findBias, leastScales, replaceBias } from "./integer-bias.ts";
 import { minMaxObserver } from "./observers/min-max.ts";
 import type { Observer } from "./observers/observer.ts";
-import { commonOptions } from "./options.ts";
+import { computedOptions } from "./options.ts";
 import { chooseQParams } from "./qparams.ts";
 import { storeRemaining } from "./store-remaining.ts";
 import { type QuantizedWeight, quantizeWeight, type WeightScheme } from "./weight.ts";
@@ -34,7 +34,7 @@ export const staticInt8 = defineStep({
   name: "static-int8",
   summary: "Compute Conv, MatMul and Gemm in 8 bits with ranges from calibration data",
   options: z.object({
-    ...commonOptions,
+    ...computedOptions,
     reduceRange: z.boolean().default(false).describe("weights in 7 bits, for x86 processors without VNNI"),
     storeRest: z.boolean().default(true).describe("store the weights that stay in float in 8 bits, too"),
     budget: z.number().min(1).default(256).describe("megabytes of activations held at once while calibrating"),

@@ -3,6 +3,7 @@
  */
 import type { Command } from "commander";
 import { type Inspection, inspectModel } from "../../analyze/inspect.ts";
+import { nameFile } from "../../onnx/file-node.ts";
 import { cleanUp } from "../../passes/clean-up.ts";
 import { openModel } from "../../recipe/open.ts";
 import { createAnyRuntime } from "../../runtime/create-node.ts";
@@ -30,7 +31,7 @@ export function addInspect(program: Command): void {
       const opened = openModel(path, { allowOutside: flags.allowExternalOutside });
       const cleaned = opened.model();
       const runtime = await createAnyRuntime().catch(() => undefined);
-      await cleanUp(cleaned, { runtime });
+      await cleanUp(cleaned, { runtime }).catch((error) => Promise.reject(nameFile(error, path)));
       const inspection = inspectModel(opened.model(), cleaned);
       if (flags.json) printJson({ command: "inspect", path, byteLength: opened.byteLength, ...inspection });
       else print(render(path, opened.byteLength, inspection, flags.tensors));
