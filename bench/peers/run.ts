@@ -297,7 +297,9 @@ if (flags.only === "") {
   const file = new URL("../results/peers.json", import.meta.url);
   // A run of one model takes that model's place among the others' results.
   const others = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { results: Result[] }).results : [];
-  const all = MODELS.flatMap(({ name }) => [...results, ...others].find((result) => result.model === name) ?? []);
+  const all = MODELS.flatMap(({ name }) => [...results, ...others].find((result) => result.model === name) ?? []).map(
+    (result) => ({ ...result, notes: NOTES[result.model] }),
+  );
   const settings = {
     seed: SEED,
     threads: 1,

@@ -38,6 +38,8 @@ export interface DoctorFile {
 export interface DoctorGroup {
   readonly original: DoctorFile;
   readonly others: readonly DoctorFile[];
+  /** Not all were found by name: see {@link Family}. */
+  readonly guessed: boolean;
   readonly targets: readonly TargetMeasurement[];
 }
 
@@ -61,7 +63,7 @@ export async function examine(family: Family, options: DoctorOptions): Promise<D
     else targets.push(await measure(facts, target, options));
   }
   const [original, ...others] = facts.map((file, index) => report(file, index, family.original, targets));
-  return { original: original!, others, targets };
+  return { original: original!, others, guessed: family.guessed, targets };
 }
 
 async function measure(

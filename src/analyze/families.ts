@@ -13,6 +13,8 @@ import { type FileFacts, readFacts, stemOf } from "./file-facts.ts";
 export interface Family {
   readonly original: FileFacts;
   readonly others: readonly FileFacts[];
+  /** Some belong to it by what goes in and out and by the number of weights, not by name: they may be other models. */
+  readonly guessed: boolean;
 }
 
 export interface FamilyOptions extends ReadOptions {
@@ -32,7 +34,7 @@ export function findFamilies(path: string, options: FamilyOptions = {}): Family[
     readModelFile(options.original, options);
     const original = resolve(options.original);
     const files = (isFolder ? listModels(path) : [path]).filter((file) => resolve(file) !== original);
-    return [{ original: read(options.original), others: files.map(read) }];
+    return [{ original: read(options.original), others: files.map(read), guessed: false }];
   }
   if (!isFolder) return [familyOf(path, read)];
   const files = listModels(path);
@@ -75,12 +77,13 @@ function familyOf(file: string, read: (file: string) => FileFacts): Family {
   const own = read(file);
   const namesakes = beside.filter((other) => stemOf(other) === stemOf(file)).map(read);
   const [family] = group([own, ...namesakes]);
-  if (family!.original !== own) return { original: family!.original, others: [own] };
+  if (family!.original !== own) return { original: family!.original, others: [own], guessed: false };
   // It is an original itself, unless its name or its contents say otherwise.
   const derived = own.kind !== undefined || own.quantized === true;
-  if (namesakes.length > 0 || !derived) return { original: own, others: [] };
+  const alone = { original: own, others: [], guessed: false };
+  if (namesakes.length > 0 || !derived) return alone;
   const found = group([own, ...beside.map(read)]).find(({ others }) => others.includes(own));
-  return found === undefined ? { original: own, others: [] } : { original: found.original, others: [own] };
+  return found === undefined ? alone : { original: found.original, others: [own], guessed: found.guessed };
 }
 
 function group(files: readonly FileFacts[]): Family[] {
@@ -102,7 +105,8 @@ function group(files: readonly FileFacts[]): Family[] {
   return [...groups.values()].map((members) => {
     const original = findOriginal(members);
     const others = members.filter((file) => file !== original);
-    return { original, others: others.sort((a, b) => (a.path < b.path ? -1 : 1)) };
+    const guessed = others.some((file) => stemOf(file.path) !== stemOf(original.path));
+    return { original, others: others.sort((a, b) => (a.path < b.path ? -1 : 1)), guessed };
   });
 }
 

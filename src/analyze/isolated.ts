@@ -57,6 +57,7 @@ export async function verifyFiles(job: VerifyJob, options: VerifyOptions = {}): 
   const baseline = await memoryOf(memoryJob, undefined, options);
   const files: FileMeasurement[] = [];
   for (const [index, measured] of result.files.entries()) {
+    options.progress?.(`measuring memory on ${job.target}`, index, result.files.length);
     const peak = measured.error
       ? undefined
       : await memoryOf(memoryJob, job.files[index]!, options).catch(() => undefined);

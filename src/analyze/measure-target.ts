@@ -224,7 +224,7 @@ async function timeAll(
 ): Promise<void> {
   const running = loaded.filter((entry) => entry.session !== undefined);
   if (feeds.length === 0 || job.budgetMs <= 0) return;
-  progress?.(`timing on ${job.target}`, 0, 1);
+  progress?.(`timing on ${job.target}`, 0);
   const time = (entries: readonly Loaded[], budgetMs: number) =>
     compareLatency(
       entries.map((entry) => ({ name: entry.measurement.name, session: entry.session! })),
@@ -248,5 +248,4 @@ async function timeAll(
       entry.measurement.withConfig = { config: UNFOLD, ratio };
     }
   }
-  progress?.(`timing on ${job.target}`, 1, 1);
 }

@@ -33,6 +33,7 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr): {
 } {
   if (!stream.isTTY) return { update: () => {}, clear: () => {} };
   let last = 0;
+  let lastTask = "";
   let shown = false;
   const clear = (): void => {
     if (shown) stream.write("\r\x1b[2K");
@@ -42,12 +43,14 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr): {
     clear,
     update(task, done, total) {
       const now = performance.now();
-      if (now - last < REFRESH && done !== total) return;
+      if (now - last < REFRESH && done !== total && task === lastTask) return;
       last = now;
+      lastTask = task;
       const share = total === undefined || total === 0 ? undefined : Math.min(done / total, 1);
       const filled = share === undefined ? 0 : Math.round(share * BAR_WIDTH);
       const bar = share === undefined ? "" : `${"█".repeat(filled)}${"░".repeat(BAR_WIDTH - filled)} `;
-      const count = total === undefined ? `${done}` : `${done}/${total}`;
+      // Nothing is counted where neither is known.
+      const count = total !== undefined ? `${done}/${total}` : done > 0 ? `${done}` : "…";
       stream.write(`\r\x1b[2K  ${bar}${task} ${count}`);
       shown = true;
     },

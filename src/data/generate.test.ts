@@ -89,6 +89,8 @@ describe("generated values", () => {
     port("use_cache_branch", "bool", [1]),
     port("input_lengths", "int64", [1]),
     port("pixels", "float32", [1, 3, 40, 40]),
+    port("bytes", "uint8", [1, 40, 40, 3]),
+    port("features", "float32", [1, 60, 80]),
     port("half", "float16", [1, 4]),
     port("name", "string", [1]),
   ];
@@ -109,11 +111,19 @@ describe("generated values", () => {
     expect(new Set(numbers("flags"))).toEqual(new Set([0, 1]));
     expect(numbers("use_cache_branch")).toEqual([0]);
     expect(numbers("input_lengths")).toEqual([50]);
-    const pixels = numbers("pixels");
-    const mean = pixels.reduce((sum, value) => sum + value, 0) / pixels.length;
-    const variance = pixels.reduce((sum, value) => sum + (value - mean) ** 2, 0) / pixels.length;
+    const features = numbers("features");
+    const mean = features.reduce((sum, value) => sum + value, 0) / features.length;
+    const variance = features.reduce((sum, value) => sum + (value - mean) ** 2, 0) / features.length;
     expect(Math.abs(mean)).toBeLessThan(0.06); // 4 standard errors of 4,800 values
     expect(Math.abs(variance - 1)).toBeLessThan(0.09);
+    // Pages: mostly paper, some ink, nothing between.
+    const pixels = numbers("pixels");
+    const ink = pixels.filter((value) => value < -1).length / pixels.length;
+    const paper = pixels.filter((value) => value > 0.5).length / pixels.length;
+    expect(ink + paper).toBe(1);
+    expect([ink > 0.03, ink < 0.3]).toEqual([true, true]);
+    const bytes = numbers("bytes");
+    expect([Math.min(...bytes) >= 0, Math.max(...bytes) <= 255, Math.max(...bytes) > 200]).toEqual([true, true, true]);
     for (const { name, dtype } of ports) expect(inputs[name]!.dtype).toBe(dtype);
   });
 

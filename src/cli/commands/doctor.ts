@@ -127,5 +127,12 @@ function render(group: DoctorGroup): string {
     );
   });
   const alone = group.others.length === 0 ? ["  There is no other file to compare it with."] : [];
-  return [table, "", ...lines, ...alone, ...renderSkipped(group.targets)].join("\n");
+  const guessed = group.guessed
+    ? paragraph(
+        "Taken for copies of one model by inputs, outputs and number of weights, not by name: --original says which it is.",
+        WIDTH,
+        "  ",
+      )
+    : [];
+  return [table, "", ...lines, ...guessed, ...alone, ...renderSkipped(group.targets)].join("\n");
 }

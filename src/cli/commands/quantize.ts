@@ -9,7 +9,7 @@ import { OptionError } from "../../util/errors.ts";
 import { formatBytes, formatRatio } from "../../util/format.ts";
 import { addMeasureFlags, addStepFlags, parseCount } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
-import { renderConditions, renderHead, renderLeftAlone, renderTargets } from "../render/measurement.ts";
+import { renderConditions, renderHead, renderLeftAlone, renderTargets, renderVerdict } from "../render/measurement.ts";
 import { paragraph, WIDTH } from "../render/table.ts";
 
 interface Flags extends Readonly<Record<string, unknown>> {
@@ -130,7 +130,7 @@ function render(result: QuantizeFileResult, verbose: boolean): string {
   if (output.byteLength >= input.byteLength) problems.push("not smaller than the original");
   if (problems.length > 0) blocks.push("", ...problems.flatMap((problem) => paragraph(`! ${problem}`, WIDTH, "  ")));
   const names = run.map(({ target }) => target).join(", ");
-  if (run.length > 0) blocks.push("", result.ok ? `  OK on ${names}` : "  NOT OK: see the lines with ! above");
+  if (run.length > 0) blocks.push("", renderVerdict(result.ok, names, problems.length));
   else if (result.targets.length > 0) blocks.push("", "  Not checked: none of the targets runs here.");
   else blocks.push("", "  Not checked: it was neither loaded nor run (--no-check).");
   return blocks.join("\n");

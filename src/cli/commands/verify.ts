@@ -13,7 +13,7 @@ import { OptionError } from "../../util/errors.ts";
 import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
 import { addMeasureFlags } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
-import { renderConditions, renderHead, renderTargets } from "../render/measurement.ts";
+import { renderConditions, renderHead, renderTargets, renderVerdict } from "../render/measurement.ts";
 import { paragraph, plain, renderTable, WIDTH } from "../render/table.ts";
 
 interface Flags {
@@ -141,7 +141,10 @@ function render(
       .flatMap((file) => judge(file, result.files[0]).problems.map((problem) => `! ${result.target}: ${problem}`)),
   );
   const sizeNote = `${formatBytes(sizes[0]!)} → ${formatBytes(sizes[1]!)}  ${formatRatio(sizes[1]! / sizes[0]!)}`;
-  const names = targets.filter(({ files }) => files.length > 0).map(({ target }) => target);
+  const names = targets
+    .filter(({ files }) => files.length > 0)
+    .map(({ target }) => target)
+    .join(", ");
   return [
     renderHead(original, other, sizeNote),
     "",
@@ -151,7 +154,7 @@ function render(
     "",
     ...problems.flatMap((line) => paragraph(line, WIDTH, "  ")),
     ...(problems.length > 0 ? [""] : []),
-    ok ? `  OK on ${names.join(", ")}` : "  NOT OK: see the lines with ! above",
+    renderVerdict(ok, names, problems.length),
   ].join("\n");
 }
 

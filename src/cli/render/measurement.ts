@@ -39,6 +39,12 @@ export function speedCell(measured: FileMeasurement): string {
   return `${formatRatio(median)} ${latency.verdict} (${low.toFixed(2)}–${high.toFixed(2)})`;
 }
 
+/** The last line of a comparison. */
+export function renderVerdict(ok: boolean, targets: string, problems: number): string {
+  if (!ok) return "  NOT OK: see the lines with ! above";
+  return `  OK on ${targets}${problems > 0 ? "; mind the lines with ! above" : ""}`;
+}
+
 /** The original and one other file, one block per target. */
 export function renderTargets(targets: readonly TargetMeasurement[]): string {
   return targets.map(renderTarget).join("\n");
