@@ -3,7 +3,7 @@
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
-import { TARGET_NAMES } from "../runtime/targets.ts";
+import { TARGET_NAMES, type TargetName } from "../runtime/targets.ts";
 
 interface JsonField {
   readonly type?: string;
@@ -108,6 +108,20 @@ export function parseShape(
     throw new InvalidArgumentError("Expected an input's name and its dimensions, such as x=1,3,224,224.");
   }
   return { ...before, [text.slice(0, at)]: dims };
+}
+
+/** What {@link addMeasureFlags} parses. */
+export interface MeasureFlags {
+  readonly data?: string;
+  readonly samples?: number;
+  readonly target?: readonly TargetName[];
+  readonly shape?: Readonly<Record<string, readonly number[]>>;
+  readonly threads?: number;
+  readonly time?: number;
+  readonly memory: boolean;
+  readonly seed?: number;
+  readonly allowExternalOutside?: boolean;
+  readonly json?: boolean;
 }
 
 /** The flags that say what models are measured with. */

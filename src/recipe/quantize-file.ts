@@ -86,6 +86,12 @@ export interface QuantizeFileResult {
   readonly machine: Machine;
 }
 
+/** An attempt and its files: the model first, then its data files. */
+interface Made extends Attempt {
+  readonly path: string;
+  readonly files: readonly string[];
+}
+
 /** Files above it are not compressed to see how they travel: that would take minutes. */
 const MAX_COMPRESS_BYTES = 300e6;
 
@@ -106,7 +112,7 @@ export async function quantizeFile(path: string, options: QuantizeFileOptions = 
     const runtime = await createAnyRuntime();
     const original = runnablePath(opened, () => workspace.path("original"));
     const calibration = await calibrationFor(plan, opened, original, options, runtime);
-    const attempts: (Attempt & { readonly path: string })[] = [];
+    const attempts: Made[] = [];
     let obstacle: string | undefined;
     for (const entry of plan) {
       try {
@@ -146,7 +152,7 @@ export async function quantizeFile(path: string, options: QuantizeFileOptions = 
     const { index, reason = obstacle } = choose(attempts, measured);
     const chosen = attempts[index]!;
     const compressed =
-      chosen.byteLength <= MAX_COMPRESS_BYTES ? await compressedSizes(readFileBytes(chosen.path)) : undefined;
+      chosen.byteLength <= MAX_COMPRESS_BYTES ? await compressedSizes(chosen.files.map(readFileBytes)) : undefined;
     options.signal?.throwIfAborted();
     workspace.publish(chosen.path);
     return finish(opened, output, attempts, index, reason, measured, compressed);
@@ -209,7 +215,7 @@ async function attempt(
   runtime: Runtime,
   workspace: Workspace,
   options: QuantizeFileOptions,
-): Promise<Attempt & { readonly path: string }> {
+): Promise<Made> {
   const context = { runtime, calibration, progress: options.progress, signal: options.signal, seed: options.seed };
   const start = performance.now();
   const model = opened.model();
@@ -221,7 +227,14 @@ async function attempt(
     externalData: opened.external.length > 0 ? (options.externalData ?? true) : options.externalData,
   });
   const byteLength = files.reduce((sum, file) => sum + file.byteLength, 0);
-  return { scheme, report, byteLength, seconds: (performance.now() - start) / 1000, path };
+  return {
+    scheme,
+    report,
+    byteLength,
+    seconds: (performance.now() - start) / 1000,
+    path,
+    files: files.map((file) => file.path),
+  };
 }
 
 /** Session configuration that a scheme's files need on a target. */

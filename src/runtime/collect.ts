@@ -2,6 +2,7 @@
  * @file Looks at values inside a model while it runs: shapes of all of them, or contents of some, sample by sample.
  */
 import type { Model } from "../graph/model.ts";
+import { makesNoTensor } from "../graph/ops/sequences.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
 import type { Value } from "../graph/value.ts";
 import { type Chunk, encodeModel, joinChunks } from "../onnx/encode.ts";
@@ -39,9 +40,14 @@ export async function observeShapes(
   feeds: Tensors,
 ): Promise<ReadonlyMap<Value, readonly number[]>> {
   const values: Value[] = [];
+  const sequences = new Set<Value>();
   for (const node of model.graph.nodes()) {
+    const [first] = node.inputs;
+    const passesOn = node.is("Identity") && first !== undefined && sequences.has(first);
     for (const value of node.outputs) {
-      if (value !== undefined && (value.type === undefined || value.type.tensorType !== undefined)) values.push(value);
+      if (value !== undefined && (passesOn || makesNoTensor(node))) sequences.add(value);
+      else if (value !== undefined && (value.type === undefined || value.type.tensorType !== undefined))
+        values.push(value);
     }
   }
   const proto = toOnnx(model);
@@ -86,7 +92,7 @@ export interface CollectOptions {
 /**
  * Runs the model on all samples and shows the contents of `points` (float values of the main graph) to `observe`.
  * The data are read once per group of points that fits the budget.
- * @returns The number of samples.
+ * @returns The number of samples; 0 without points, for which nothing is run.
  * @throws InputError where the source has no samples.
  */
 export async function collect(
@@ -97,6 +103,7 @@ export async function collect(
   observe: (point: Value, tensor: Tensor) => void,
   options: CollectOptions = {},
 ): Promise<number> {
+  if (points.length === 0) return 0;
   const proto = toOnnx(model);
   const groups = await groupPoints(model, runtime, points, source, options.budget ?? 256e6);
   let count = 0;

@@ -4,25 +4,17 @@
 import { decodeModel } from "../onnx/decode.ts";
 import { joinChunks } from "../onnx/encode.ts";
 import { readModelFile } from "../onnx/file-node.ts";
-import { messageOf, UnsupportedError } from "../util/errors.ts";
-import { type OrtModule, toOrtOptions, wrapSession } from "./onnxruntime.ts";
+import { UnsupportedError } from "../util/errors.ts";
+import { importOrt, toOrtOptions, wrapSession } from "./onnxruntime.ts";
 import type { ModelSource, Runtime } from "./runtime.ts";
 
 /** @throws UnsupportedError where the package is not installed or does not load. */
 export async function createNodeRuntime(): Promise<Runtime> {
-  let ort: OrtModule;
-  try {
-    const module = (await import("onnxruntime-node")) as unknown as OrtModule & { default?: OrtModule };
-    ort = module.default ?? module;
-  } catch (cause) {
-    throw new UnsupportedError({
-      area: "runtime",
-      subject: "onnxruntime-node",
-      problem: `expected the package to load, got: ${messageOf(cause).split("\n")[0]}`,
-      help: "Install it: npm install --ignore-scripts onnxruntime-node",
-      cause,
-    });
-  }
+  const ort = await importOrt(
+    "onnxruntime-node",
+    () => import("onnxruntime-node"),
+    "npm install --ignore-scripts onnxruntime-node",
+  );
   return {
     name: "onnxruntime-node",
     version: ort.env.versions.node ?? ort.env.versions.common,

@@ -4,8 +4,8 @@
  */
 import { decodeModel } from "../onnx/decode.ts";
 import { joinChunks } from "../onnx/encode.ts";
-import { messageOf, UnsupportedError } from "../util/errors.ts";
-import { type OrtModule, toOrtOptions, wrapSession } from "./onnxruntime.ts";
+import { UnsupportedError } from "../util/errors.ts";
+import { importOrt, toOrtOptions, wrapSession } from "./onnxruntime.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** How a platform with files reads a model given as a path. */
@@ -16,19 +16,7 @@ export type ReadModel = (path: string) => {
 
 /** @throws UnsupportedError where the package is not installed or does not load. */
 export async function createWebRuntime(read?: ReadModel): Promise<Runtime> {
-  let ort: OrtModule;
-  try {
-    const module = (await import("onnxruntime-web")) as unknown as OrtModule & { default?: OrtModule };
-    ort = module.default ?? module;
-  } catch (cause) {
-    throw new UnsupportedError({
-      area: "runtime",
-      subject: "onnxruntime-web",
-      problem: `expected the package to load, got: ${messageOf(cause).split("\n")[0]}`,
-      help: "Install it: npm install onnxruntime-web",
-      cause,
-    });
-  }
+  const ort = await importOrt("onnxruntime-web", () => import("onnxruntime-web"), "npm install onnxruntime-web");
   return {
     name: "onnxruntime-web",
     version: ort.env.versions.web ?? ort.env.versions.common,

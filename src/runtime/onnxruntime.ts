@@ -5,7 +5,7 @@ import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-common";
 import type { ModelProto } from "../onnx/messages.ts";
 import { DTYPES, type DType } from "../tensor/dtype.ts";
 import { bytesOf, Tensor } from "../tensor/tensor.ts";
-import { InputError, OptionError, UnsupportedError } from "../util/errors.ts";
+import { InputError, messageOf, OptionError, UnsupportedError } from "../util/errors.ts";
 import type { Port, Session, SessionOptions, Tensors } from "./runtime.ts";
 
 /** The parts of onnxruntime-node's and onnxruntime-web's modules that are used. */
@@ -19,6 +19,25 @@ export interface OrtModule {
     readonly versions: { readonly common: string; readonly node?: string; readonly web?: string };
     readonly wasm: { numThreads?: number };
   };
+}
+
+/**
+ * The module of an optional dependency.
+ * @throws UnsupportedError where it is not installed or does not load.
+ */
+export async function importOrt(name: string, load: () => Promise<unknown>, install: string): Promise<OrtModule> {
+  try {
+    const module = (await load()) as OrtModule & { default?: OrtModule };
+    return module.default ?? module;
+  } catch (cause) {
+    throw new UnsupportedError({
+      area: "runtime",
+      subject: name,
+      problem: `expected the package to load, got: ${messageOf(cause).split("\n")[0]}`,
+      help: `Install it: ${install}`,
+      cause,
+    });
+  }
 }
 
 /** Types that JavaScript's ONNX Runtime takes and gives. */

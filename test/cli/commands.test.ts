@@ -182,8 +182,11 @@ describe("quantize", () => {
 
   it("--external-data writes a data file that runtimes find; it is kept for models that have one", async () => {
     const args = ["--scheme", "weight-int8", "--target", "node-cpu,web-wasm", ...QUICK];
-    const outside = await run("quantize", "mlp.onnx", "--external-data", "-o", "ext/a.onnx", ...args);
+    const outside = await run("quantize", "mlp.onnx", "--external-data", "-o", "ext/a.onnx", "--json", ...args);
     expect(outside.status).toBe(0);
+    // What travels is the model with its data file.
+    const { output } = JSON.parse(outside.stdout);
+    expect(output.compressed.bytes).toBe(output.byteLength);
     expect(readdirSync(fixtures.at("ext")).sort()).toEqual(["a.onnx", "a.onnx_data"]);
     const session = await (await createNodeRuntime()).load({ path: fixtures.at("ext/a.onnx") });
     const { y } = await session.run({ x: Tensor.float32([1, 64], new Float32Array(64).fill(1)) });

@@ -6,26 +6,16 @@ import type { Command } from "commander";
 import { type DoctorFile, type DoctorGroup, examine, type Family, findFamilies } from "../../analyze/doctor.ts";
 import { describeMachine } from "../../measure/machine.ts";
 import { runnableFiles } from "../../recipe/runnable.ts";
-import { DEFAULT_TARGETS, type TargetName } from "../../runtime/targets.ts";
+import { DEFAULT_TARGETS } from "../../runtime/targets.ts";
 import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
-import { addMeasureFlags } from "../flags.ts";
+import { addMeasureFlags, type MeasureFlags } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
 import { agreementCell, renderConditions } from "../render/measurement.ts";
 import { paragraph, renderTable, WIDTH } from "../render/table.ts";
 import { dataSpec, renderSkipped, requireRuntime } from "./verify.ts";
 
-interface Flags {
+interface Flags extends MeasureFlags {
   readonly original?: string;
-  readonly data?: string;
-  readonly samples?: number;
-  readonly target?: readonly TargetName[];
-  readonly shape?: Readonly<Record<string, readonly number[]>>;
-  readonly threads?: number;
-  readonly time?: number;
-  readonly memory: boolean;
-  readonly seed?: number;
-  readonly allowExternalOutside?: boolean;
-  readonly json?: boolean;
 }
 
 export function addDoctor(program: Command, signal: AbortSignal): void {

@@ -11,26 +11,13 @@ import { runnableFiles } from "../../recipe/runnable.ts";
 import { DEFAULT_TARGETS, TARGET_NAMES, TARGETS, type TargetName } from "../../runtime/targets.ts";
 import { OptionError } from "../../util/errors.ts";
 import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
-import { addMeasureFlags } from "../flags.ts";
+import { addMeasureFlags, type MeasureFlags } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
 import { renderConditions, renderHead, renderTargets, renderVerdict } from "../render/measurement.ts";
 import { paragraph, plain, renderTable, WIDTH } from "../render/table.ts";
 
-interface Flags {
-  readonly data?: string;
-  readonly samples?: number;
-  readonly target?: readonly TargetName[];
-  readonly shape?: Readonly<Record<string, readonly number[]>>;
-  readonly threads?: number;
-  readonly time?: number;
-  readonly memory: boolean;
-  readonly seed?: number;
-  readonly allowExternalOutside?: boolean;
-  readonly json?: boolean;
-}
-
 /** The samples that the flags ask for; without data, generated inputs. */
-export function dataSpec(flags: Pick<Flags, "data" | "samples" | "shape">): DataSpec {
+export function dataSpec(flags: Pick<MeasureFlags, "data" | "samples" | "shape">): DataSpec {
   const { data, samples, shape } = flags;
   if (data === undefined || data === "random") return { kind: "generated", shapes: shape, count: samples ?? 4 };
   return { kind: "path", path: data, limit: samples ?? 100 };
@@ -47,7 +34,7 @@ export function addVerify(program: Command, signal: AbortSignal): void {
     .argument("<original>", "an .onnx file")
     .argument("[other]", "the file to compare with it");
   addMeasureFlags(command);
-  command.action(async (original: string, other: string | undefined, flags: Flags) => {
+  command.action(async (original: string, other: string | undefined, flags: MeasureFlags) => {
     const progress = createProgress();
     const runnable = runnableFiles(flags.allowExternalOutside);
     try {
