@@ -96,7 +96,7 @@ describe("a cancelled quantize", () => {
     });
   });
 
-  it("twice ends at once, and removes what was begun", async () => {
+  it("by a signal that comes twice, as through npm, removes what was begun", async () => {
     const folder = fixtures.at("twice");
     fixtures.put("twice/.keep", "");
     const { child, finished } = startTersor(CHECKED, folder);
@@ -104,7 +104,9 @@ describe("a cancelled quantize", () => {
     child.kill("SIGINT");
     await sleep(20);
     child.kill("SIGINT");
-    expect((await finished).status).toBe(130);
+    const { status, signal } = await finished;
+    // Where the first one was done already, Node has taken its handlers away: a shell says 130 to both.
+    expect([status, signal]).toEqual(signal === null ? [130, null] : [null, "SIGINT"]);
     expect(readdirSync(folder)).toEqual([".keep"]);
   });
 });

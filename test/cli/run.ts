@@ -10,6 +10,7 @@ let main: string | undefined;
 export interface Finished {
   /** Null where a signal ended it. */
   readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -34,7 +35,7 @@ export function startTersor(
   }
   const finished = new Promise<Finished>((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (status) => resolve({ status, ...output }));
+    child.on("close", (status, signal) => resolve({ status, signal, ...output }));
   });
   return { child, finished };
 }
