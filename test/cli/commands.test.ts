@@ -285,7 +285,7 @@ describe("help", () => {
   });
 
   it("--version, help and nothing at all", async () => {
-    expect(await run("--version")).toEqual({ status: 0, stdout: `${VERSION}\n`, stderr: "" });
+    expect(await run("--version")).toEqual({ status: 0, signal: null, stdout: `${VERSION}\n`, stderr: "" });
     expect((await run("--help")).stdout).toMatch(/inspect[\s\S]*quantize[\s\S]*verify[\s\S]*doctor/);
     expect(await run()).toMatchObject({ status: 2, stdout: "", stderr: expect.stringContaining("Usage: tersor") });
   });
