@@ -9,6 +9,7 @@ import type { Value } from "../graph/value.ts";
 import type { SpeedFact } from "../runtime/speed.ts";
 import { slowerOn, type TargetName } from "../runtime/targets.ts";
 import type { LeftAlone } from "../step/step.ts";
+import { elementCount } from "../tensor/dtype.ts";
 import { isFloatingPoint } from "../tensor/tensor.ts";
 import { UnsupportedError } from "../util/errors.ts";
 import { type CommonOptions, leftOut } from "./options.ts";
@@ -103,17 +104,27 @@ export function slowReason(
   targets: readonly TargetName[],
   shapes: ReadonlyMap<Value, readonly number[]> | undefined,
 ): string | undefined {
-  const shape = shapes?.get(candidate.x);
-  // M: all dimensions of the left operand but the last.
-  const rows = shape === undefined ? undefined : shape.slice(0, -1).reduce((a, b) => a * b, 1);
+  const size = sizeOf(candidate, shapes);
   for (const target of targets) {
     if (target === "web-webgpu") {
       return "web-webgpu has no integer kernels: it would run on the CPU, with copies in between";
     }
-    const reason = slowerOn(target, PATTERNS[scheme][candidate.kind], rows);
+    const reason = slowerOn(target, PATTERNS[scheme][candidate.kind], size);
     if (reason !== undefined) return reason;
   }
   return undefined;
+}
+
+/** What the speed of a candidate depends on: see {@link SpeedFact}. Undefined where it is not known. */
+function sizeOf(
+  { kind, x, weight }: Candidate,
+  shapes: ReadonlyMap<Value, readonly number[]> | undefined,
+): number | undefined {
+  // W [O, I/g, kH, kW]: products per output element
+  if (kind === "conv" || kind === "conv-depthwise") return elementCount(weight.initializer!.dims.slice(1));
+  const shape = shapes?.get(x);
+  // M: all dimensions of the left operand but the last.
+  return shape === undefined ? undefined : elementCount(shape.slice(0, -1));
 }
 
 /** Operators that show that somebody quantized the model before. */

@@ -36,9 +36,12 @@ export const computedOptions = {
 
 export type CommonOptions = z.output<z.ZodObject<typeof commonOptions>>;
 
+/** The choice of nodes that the options describe. */
+export type NodeChoice = Pick<CommonOptions, "include" | "exclude" | "ops" | "excludeOps">;
+
 /** Why the options leave a node out, or undefined where they do not. */
-export function leftOut(node: Pick<Node, "label" | "opType">, options: CommonOptions): string | undefined {
-  const matches = (patterns: readonly string[]): boolean => patterns.some((pattern) => glob(pattern).test(node.label));
+export function leftOut(node: Pick<Node, "label" | "opType">, options: NodeChoice): string | undefined {
+  const matches = (patterns: readonly string[]): boolean => patterns.some((pattern) => matchesName(pattern, node));
   if (options.include.length > 0 && !matches(options.include)) return "include does not name it";
   if (matches(options.exclude)) return "exclude names it";
   if (options.ops.length > 0 && !options.ops.includes(node.opType)) return `ops does not name ${node.opType}`;
@@ -46,16 +49,27 @@ export function leftOut(node: Pick<Node, "label" | "opType">, options: CommonOpt
   return undefined;
 }
 
+/** Whether a pattern names a node. `*` stands for any text, `?` for one character; the whole name must match. */
+export function matchesName(pattern: string, node: Pick<Node, "label">): boolean {
+  return glob(pattern).test(node.label);
+}
+
+/** A pattern that names exactly the node of this name. */
+export function exactPattern(name: string): string {
+  return name.replace(/[*?\\]/g, "\\$&");
+}
+
 const patterns = new Map<string, RegExp>();
 
-/** `*` stands for any text, `?` for one character; everything else for itself. The whole name must match. */
+/** `*` and `?` as in {@link matchesName}; behind a backslash they, and a backslash, stand for themselves. */
 function glob(pattern: string): RegExp {
   let compiled = patterns.get(pattern);
   if (compiled === undefined) {
-    const source = pattern
-      .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-      .replaceAll("*", ".*")
-      .replaceAll("?", ".");
+    const source = pattern.replace(/\\[*?\\]|[\s\S]/g, (part) => {
+      if (part === "*") return ".*";
+      if (part === "?") return ".";
+      return part.at(-1)!.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+    });
     compiled = new RegExp(`^${source}$`, "s");
     patterns.set(pattern, compiled);
   }

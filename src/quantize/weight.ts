@@ -4,11 +4,12 @@
 import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
 import { byteLengthOf, elementCount } from "../tensor/dtype.ts";
+import { packNibbles } from "../tensor/packed.ts";
 import { bytesOf, isFloatingPoint, Tensor } from "../tensor/tensor.ts";
 import { TersorError } from "../util/errors.ts";
 import { minMax, quantize } from "./affine.ts";
 import { type Granularity, groupView } from "./granularity.ts";
-import { type QParams, qparamsFromRanges } from "./qparams.ts";
+import { type CodeDType, type QParams, qparamsFromRanges } from "./qparams.ts";
 import { weightSqnr } from "./sqnr.ts";
 
 export interface QuantizedWeight {
@@ -20,7 +21,7 @@ export interface QuantizedWeight {
 }
 
 export interface WeightScheme {
-  readonly dtype: "int8" | "uint8";
+  readonly dtype: "int8" | "uint8" | "int4";
   readonly granularity: Granularity;
   /** 7 bits, for processors on which u8×s8 products saturate. Default false. */
   readonly reduceRange?: boolean;
@@ -66,8 +67,10 @@ export function quantizeWeight(value: Value, scheme: WeightScheme): QuantizedWei
     const codes = quantize(data, view, qparams);
     const sqnr = weightSqnr(data, view, qparams, codes).overall;
     const shape = scheme.transpose ? dims.toReversed() : dims;
-    const arrange = (computed: ArrayBufferView & { readonly length: number }): Uint8Array =>
-      scheme.transpose ? transpose(bytesOf(computed), dims[0]!, dims[1]!) : bytesOf(computed);
+    const arrange = (computed: ArrayBufferView & { readonly length: number }): Uint8Array => {
+      const ordered = scheme.transpose ? transpose(bytesOf(computed), dims[0]!, dims[1]!) : bytesOf(computed);
+      return scheme.dtype === "int4" ? packNibbles(ordered) : ordered;
+    };
     const length = byteLengthOf(scheme.dtype, elementCount(dims));
     const { model } = value.graph;
     const total = (kept.get(model) ?? 0) + length;
@@ -82,6 +85,12 @@ export function quantizeWeight(value: Value, scheme: WeightScheme): QuantizedWei
     if (error instanceof TersorError && error.code === "GRAPH") return error.message;
     throw error;
   }
+}
+
+/** A tensor of codes that are one to a byte. */
+export function codesTensor(dtype: CodeDType, dims: readonly number[], codes: Int8Array): Tensor {
+  const bytes = dtype === "int4" ? packNibbles(bytesOf(codes)) : bytesOf(codes);
+  return new Tensor(dtype, dims, { byteLength: bytes.byteLength, bytes: () => bytes });
 }
 
 function scaled(data: Float32Array, factor = 1): Float32Array {

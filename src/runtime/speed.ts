@@ -12,8 +12,16 @@ export interface SpeedFact {
     | "static-matmul"
     | "static-conv"
     | "static-conv-depthwise"
+    | "static-add"
+    | "static-mul"
+    | "static-average-pool"
+    | "static-max-pool"
+    | "static-concat"
     | "dequantized-matmul";
-  /** Rows of the left matrix, ascending within a pattern. */
-  readonly rows?: number;
+  /**
+   * What the ratio depends on, ascending within a pattern. Matrix products: rows of the left matrix. Convolutions: products
+   * per output element (channels of a group times kernel). Absent: one ratio for all.
+   */
+  readonly size?: number;
   readonly ratio: number;
 }

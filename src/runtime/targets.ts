@@ -4,7 +4,7 @@
 import type { SpeedFact } from "./speed.ts";
 import { SPEED_FACTS } from "./speed-facts.ts";
 
-export const TARGET_NAMES = ["node-cpu", "web-wasm", "web-webgpu"] as const;
+export const TARGET_NAMES = ["node-cpu", "web-wasm", "web-webgpu", "tensorrt", "openvino"] as const;
 
 export type TargetName = (typeof TARGET_NAMES)[number];
 
@@ -26,22 +26,42 @@ export const TARGETS: Readonly<Record<TargetName, Target>> = {
     runtime: undefined,
     notRunHere: "WebGPU needs a browser, which this version does not drive yet",
   },
+  tensorrt: {
+    name: "tensorrt",
+    title: "TensorRT",
+    runtime: undefined,
+    notRunHere: "no JavaScript runtime has TensorRT; the file was checked against its rules only",
+  },
+  openvino: {
+    name: "openvino",
+    title: "OpenVINO",
+    runtime: undefined,
+    notRunHere: "no JavaScript runtime has OpenVINO; the file was checked against its rules only",
+  },
 };
 
 /** The targets whose speed decides where nothing is asked for. */
 export const DEFAULT_TARGETS: readonly TargetName[] = ["node-cpu", "web-wasm"];
 
+/** How a speed fact's size is called in a sentence. */
+const SIZES: readonly { readonly of: RegExp; readonly unit: (size: number) => string }[] = [
+  { of: /matmul$/, unit: (size) => `with ${size} row${size === 1 ? "" : "s"}` },
+  { of: /conv$/, unit: (size) => `with ${size} products per output` },
+];
+
 /**
  * Why a pattern should stay in float on a target: it was measured to run slower than float32 there. Undefined: it runs
  * at least as fast, or nothing is known.
- * @param rows Rows of the left matrix (M); undefined where it is not known: then the largest that was measured counts.
+ * @param size What the pattern's ratios depend on ({@link SpeedFact}); undefined where it is not known: then the largest
+ * that was measured counts.
  */
-export function slowerOn(target: TargetName, pattern: SpeedFact["pattern"], rows?: number): string | undefined {
+export function slowerOn(target: TargetName, pattern: SpeedFact["pattern"], size?: number): string | undefined {
   const facts = SPEED_FACTS.filter((fact) => fact.target === target && fact.pattern === pattern);
   if (facts.length === 0) return undefined;
-  const ratio = rows === undefined ? facts.at(-1)!.ratio : interpolate(facts, rows);
+  const ratio = size === undefined ? facts.at(-1)!.ratio : interpolate(facts, size);
   if (ratio >= 0.95) return undefined;
-  const at = rows === undefined || facts.length === 1 ? "" : ` with ${rows} row${rows === 1 ? "" : "s"}`;
+  const unit = SIZES.find(({ of }) => of.test(pattern))?.unit;
+  const at = size === undefined || facts.length === 1 || unit === undefined ? "" : ` ${unit(size)}`;
   return `${target} runs it ${formatRatio(ratio)} as fast as float32${at}`;
 }
 
@@ -49,10 +69,10 @@ function formatRatio(ratio: number): string {
   return `${ratio.toFixed(2)}×`;
 }
 
-/** Between measured numbers of rows, linear in their logarithm. */
-function interpolate(facts: readonly SpeedFact[], rows: number): number {
-  const points = facts.map((fact) => ({ x: Math.log(fact.rows ?? 1), y: fact.ratio }));
-  const x = Math.log(Math.max(rows, 1));
+/** Between measured sizes, linear in their logarithm. */
+function interpolate(facts: readonly SpeedFact[], size: number): number {
+  const points = facts.map((fact) => ({ x: Math.log(fact.size ?? 1), y: fact.ratio }));
+  const x = Math.log(Math.max(size, 1));
   const right = points.findIndex((point) => point.x >= x);
   if (right < 0) return points.at(-1)!.y;
   if (right === 0) return points[0]!.y;

@@ -5,10 +5,10 @@ import { slowerOn, TARGETS } from "../../src/runtime/targets.ts";
 // The figures in the tree are a machine's; the rule is tested on figures of our own.
 vi.mock("../../src/runtime/speed-facts.ts", () => ({
   SPEED_FACTS: [
-    { target: "web-wasm", pattern: "dynamic-matmul", rows: 1, ratio: 0.5 },
-    { target: "web-wasm", pattern: "dynamic-matmul", rows: 16, ratio: 1.5 },
-    { target: "web-wasm", pattern: "dynamic-matmul", rows: 64, ratio: 0.9 },
-    { target: "node-cpu", pattern: "dynamic-matmul", rows: 1, ratio: 5 },
+    { target: "web-wasm", pattern: "dynamic-matmul", size: 1, ratio: 0.5 },
+    { target: "web-wasm", pattern: "dynamic-matmul", size: 16, ratio: 1.5 },
+    { target: "web-wasm", pattern: "dynamic-matmul", size: 64, ratio: 0.9 },
+    { target: "node-cpu", pattern: "dynamic-matmul", size: 1, ratio: 5 },
     { target: "node-cpu", pattern: "static-conv", ratio: 0.95 },
     { target: "node-cpu", pattern: "static-conv-depthwise", ratio: 0.7 },
   ] satisfies SpeedFact[],
@@ -26,7 +26,7 @@ describe("slowerOn", () => {
     [60, "0.93"],
     [64, "0.90"],
     [1000, "0.90"],
-  ])("between measured numbers of rows: %s", (rows, ratio) => {
+  ])("between measured numbers of size: %s", (rows, ratio) => {
     const expected =
       ratio && `web-wasm runs it ${ratio}× as fast as float32 with ${rows} ${rows === 1 ? "row" : "rows"}`;
     expect(slowerOn("web-wasm", "dynamic-matmul", rows)).toBe(expected);
@@ -60,7 +60,7 @@ describe("the measured facts", () => {
         const facts = SPEED_FACTS.filter((fact) => fact.target === target.name && fact.pattern === pattern);
         expect(facts.length > 0, `${target.name} ${pattern}`).toBe(target.runtime !== undefined);
         expect(facts.every((fact) => fact.ratio > 0 && Number.isFinite(fact.ratio))).toBe(true);
-        const rows = facts.map((fact) => fact.rows ?? 0);
+        const rows = facts.map((fact) => fact.size ?? 0);
         expect(rows).toEqual([...new Set(rows)].sort((a, b) => a - b));
       }
     }
