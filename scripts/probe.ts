@@ -51,12 +51,12 @@ async function measure(
   target: SpeedFact["target"],
   runtime: Runtime,
 ): Promise<number> {
-  const { float, quantized, sample } = await probeModels(pattern, shape, target, runtime);
-  const original = await runtime.load({ bytes: float }, { threads: 1 });
+  const { reference, quantized, sample } = await probeModels(pattern, shape, target, runtime);
+  const original = await runtime.load({ bytes: reference }, { threads: 1 });
   const result = await runtime.load({ bytes: quantized }, { threads: 1 });
   const latency = await compareLatency(
     [
-      { name: "float", session: original },
+      { name: "reference", session: original },
       { name: "quantized", session: result },
     ],
     [sample.inputs],
@@ -87,10 +87,10 @@ async function probe(target: SpeedFact["target"]): Promise<Probed> {
 
 /** Of each shape the median over the processes, of each case the geometric mean over the shapes, in two digits. */
 function toFacts(target: SpeedFact["target"], probed: readonly Probed[]): SpeedFact[] {
-  return CASES.map(({ pattern, rows, shapes }, index) => {
+  return CASES.map(({ pattern, size, shapes }, index) => {
     const logarithms = shapes.map((_shape, i) => Math.log(median(probed.map(({ ratios }) => ratios[index]![i]!))));
     const mean = logarithms.reduce((sum, value) => sum + value, 0) / shapes.length;
-    return { target, pattern, ...(rows !== undefined && { rows }), ratio: Number(Math.exp(mean).toPrecision(2)) };
+    return { target, pattern, ...(size !== undefined && { size }), ratio: Number(Math.exp(mean).toPrecision(2)) };
   });
 }
 

@@ -2,7 +2,10 @@
  * @file The form of measured speeds; the figures are in speed-facts.ts, which `npm run probe` writes.
  */
 
-/** Time of float32 over time of the quantized pattern, one thread, same runtime: above 1 the pattern is faster. */
+/**
+ * Time of float32 over time of the quantized pattern, one thread, same runtime: above 1 the pattern is faster. For the
+ * operators between those with weights (static-add and after): time with them in float over time with all on integers.
+ */
 export interface SpeedFact {
   readonly target: "node-cpu" | "web-wasm";
   readonly pattern:

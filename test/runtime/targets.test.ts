@@ -26,7 +26,7 @@ describe("slowerOn", () => {
     [60, "0.93"],
     [64, "0.90"],
     [1000, "0.90"],
-  ])("between measured numbers of size: %s", (rows, ratio) => {
+  ])("between measured numbers of rows: %s", (rows, ratio) => {
     const expected =
       ratio && `web-wasm runs it ${ratio}× as fast as float32 with ${rows} ${rows === 1 ? "row" : "rows"}`;
     expect(slowerOn("web-wasm", "dynamic-matmul", rows)).toBe(expected);
@@ -49,19 +49,19 @@ describe("slowerOn", () => {
 });
 
 describe("the measured facts", () => {
-  it("cover every pattern on every target that is run, in ascending rows", async () => {
+  it("cover every pattern on every target that is run, in ascending sizes", async () => {
     const { SPEED_FACTS } = await vi.importActual<typeof import("../../src/runtime/speed-facts.ts")>(
       "../../src/runtime/speed-facts.ts",
     );
     const patterns = new Set(SPEED_FACTS.map((fact) => fact.pattern));
-    expect(patterns.size).toBe(7);
+    expect(patterns.size).toBeGreaterThanOrEqual(12);
     for (const target of Object.values(TARGETS)) {
       for (const pattern of patterns) {
         const facts = SPEED_FACTS.filter((fact) => fact.target === target.name && fact.pattern === pattern);
         expect(facts.length > 0, `${target.name} ${pattern}`).toBe(target.runtime !== undefined);
         expect(facts.every((fact) => fact.ratio > 0 && Number.isFinite(fact.ratio))).toBe(true);
-        const rows = facts.map((fact) => fact.size ?? 0);
-        expect(rows).toEqual([...new Set(rows)].sort((a, b) => a - b));
+        const sizes = facts.map((fact) => fact.size ?? 0);
+        expect(sizes).toEqual([...new Set(sizes)].sort((a, b) => a - b));
       }
     }
   });

@@ -148,7 +148,10 @@ function prepareNode(
   return { candidate, settings, weight: quantized, output, rank: shapes?.get(x)?.length };
 }
 
-export function weightScheme({ node, kind, axis }: Candidate, { weights, perChannel, reduceRange }: NodeSettings): WeightScheme {
+export function weightScheme(
+  { node, kind, axis }: Candidate,
+  { weights, perChannel, reduceRange }: NodeSettings,
+): WeightScheme {
   const factor = kind === "gemm" ? node.float("alpha", 1) : 1;
   const granularity: Granularity = perChannel ? { kind: "per-axis", axis } : { kind: "per-tensor" };
   return { dtype: weights, granularity, reduceRange, factor };
