@@ -110,7 +110,7 @@ describe("what stays in float", () => {
     const conv = CONV_MODELS[0]!.graph;
     const matmul = await quantizeModel(modelOf(two), dynamicInt8, {
       minElements: 1,
-      reduceRange: true,
+      reduceRange: "on",
       target: ["node-cpu"],
     });
     const codes = initializerOf(matmul.model, "w_int8").constant!.numbers();
@@ -118,7 +118,7 @@ describe("what stays in float", () => {
       expect.toBeOneOf([-63, -62]),
       expect.toBeOneOf([63, 62]),
     ]);
-    const found = await quantizeModel(modelOf(conv), dynamicInt8, { minElements: 1, reduceRange: true });
+    const found = await quantizeModel(modelOf(conv), dynamicInt8, { minElements: 1, reduceRange: "on" });
     expect(Math.max(...initializerOf(found.model, "w_uint8").constant!.numbers())).toBeLessThanOrEqual(127);
     // One bit less: 6 dB.
     await expectClose(modelOf(conv), found, FLOOR - 4);

@@ -7,6 +7,10 @@
  *
  * Weights of MatMul and Gemm are int8 (zero point 0); those of Conv uint8 (zero point 128): ConvInteger with int8 weights
  * runs ten times slower. Per channel only the scale differs, so a scalar zero point serves.
+ *
+ * On x86 without VNNI u8×s8 sums saturate, and activations use all codes here: by default int8 weights get scales with
+ * which that cannot happen (saturation/safe-scales.ts). uint8 weights would be exact, too, with all 8 bits, but only
+ * ONNX Runtime's 16-bit kernels run them on x86: 1.2–1.4 times slower than int8 without VNNI, more with it.
  * Source: ONNX DynamicQuantizeLinear-11, MatMulInteger-10, ConvInteger-10.
  */
 import { z } from "zod";
@@ -19,7 +23,9 @@ import { defineStep, type LeftAlone, type StepReport } from "../step/step.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { type Candidate, findCandidates, refuseQuantized, slowReason } from "./candidates.ts";
 import { firstFeeds } from "./first-feeds.ts";
-import { computedOptions } from "./options.ts";
+import { type CommonOptions, computedOptions } from "./options.ts";
+import { safeScalesOf } from "./saturation/check.ts";
+import { type RangeMode, reduceRangeOption, saturatesSomewhere } from "./saturation/mode.ts";
 import { storeRemaining } from "./store-remaining.ts";
 import { quantizeWeight } from "./weight.ts";
 
@@ -33,7 +39,7 @@ export const dynamicInt8 = defineStep({
   summary: "Compute Conv, MatMul and Gemm in 8 bits; activations are quantized while the model runs",
   options: z.object({
     ...computedOptions,
-    reduceRange: z.boolean().default(false).describe("weights in 7 bits, for x86 processors without VNNI"),
+    reduceRange: reduceRangeOption("as little as makes saturation impossible"),
     storeRest: z.boolean().default(true).describe("store the weights that stay in float in 8 bits, too"),
   }),
   needs: [],
@@ -90,12 +96,15 @@ interface WeightValues {
 
 /** A weight that several nodes share is quantized and stored once. Two branches may have values of one name. */
 function quantizeOnce(
-  { node, kind, weight, axis }: Candidate,
-  { reduceRange, minSqnr, force }: { readonly reduceRange: boolean; readonly minSqnr: number; readonly force: boolean },
+  candidate: Candidate,
+  options: CommonOptions & { readonly reduceRange: RangeMode },
   weights: Map<Value, Map<string, WeightValues>>,
 ): WeightValues | string {
+  const { node, kind, weight, axis } = candidate;
+  const { reduceRange, minSqnr, force } = options;
   const convolution = kind === "conv" || kind === "conv-depthwise";
   const dtype = convolution ? "uint8" : "int8";
+  const safe = !convolution && reduceRange === "auto" && saturatesSomewhere(options.target);
   const transpose = kind === "gemm" && axis === 0;
   const factor = kind === "gemm" ? node.float("alpha", 1) : 1;
   const cache = weights.get(weight) ?? new Map<string, WeightValues>();
@@ -105,7 +114,8 @@ function quantizeOnce(
   const quantized = quantizeWeight(weight, {
     dtype,
     granularity: { kind: "per-axis", axis },
-    reduceRange,
+    reduceRange: reduceRange === "on",
+    minScale: safe ? safeScalesOf(candidate) : undefined,
     transpose,
     factor,
   });

@@ -167,7 +167,7 @@ describe("biases", () => {
 
 describe("reduceRange", () => {
   it("keeps weights within 7 bits", async () => {
-    const result = await quantizeModel(modelOf(TWO), staticInt8, { ...OPTIONS, reduceRange: true });
+    const result = await quantizeModel(modelOf(TWO), staticInt8, { ...OPTIONS, reduceRange: "on" });
     const codes = initializerOf(result.model, "w_int8").constant!.numbers();
     expect([Math.min(...codes) >= -64, Math.max(...codes) <= 63, Math.max(...codes.map(Math.abs)) > 60]).toEqual([
       true,

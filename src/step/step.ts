@@ -27,12 +27,31 @@ export interface LeftAlone {
   readonly reason: string;
 }
 
+/** What x86 processors without VNNI would make of a layer's 8-bit product, found on sampled calibration data. */
+export interface SaturationFinding {
+  /** The node's name. */
+  readonly subject: string;
+  readonly opType: string;
+  /** Sums of two products that were looked at. */
+  readonly pairs: number;
+  /** How many of them do not fit 16 bits with weights in full 8 bits. */
+  readonly saturated: number;
+  /** saturated ÷ pairs. */
+  readonly share: number;
+  /** Of the layer's output with saturation against without, dB; Infinity where none saturates. */
+  readonly sqnr: number;
+  /** Its weights got a reduced range, with which no pair can saturate. */
+  readonly reduced: boolean;
+}
+
 export interface StepReport {
   /** How many nodes or values changed; 0 means that the model is as it was. */
   readonly changed: number;
   /** What changed, one line each, for people. */
   readonly changes?: readonly string[];
   readonly leftAlone?: readonly LeftAlone[];
+  /** Of the layers that can saturate at all. */
+  readonly saturation?: readonly SaturationFinding[];
 }
 
 /**

@@ -148,7 +148,7 @@ const CASES: readonly Case[] = [
   bad("quantize ../mlp.onnx -o OUT --min-elements 0", /option "minElements": .*>=1/),
   bad("quantize ../mlp.onnx -o OUT --storage zip", /--storage.* Allowed choices are cast, dequantize-linear/),
   bad(
-    "quantize ../mlp.onnx -o OUT --scheme weight-int8 --reduce-range",
+    "quantize ../mlp.onnx -o OUT --scheme weight-int8 --reduce-range on",
     /\(--reduce-range\): expected an option of weight-int8, got one of dynamic-int8, static-int8\. Leave it out/,
   ),
   bad(

@@ -3,15 +3,16 @@
  * places in the graph. PyTorch's `convert`.
  */
 import type { Value } from "../../graph/value.ts";
-import type { LeftAlone, StepReport } from "../../step/step.ts";
+import type { LeftAlone, SaturationFinding, StepReport } from "../../step/step.ts";
 import { OptionError } from "../../util/errors.ts";
 import { findBias, leastScales } from "../integer-bias.ts";
 import { dataInputs, type Plan } from "../placement/plan.ts";
+import { describeSaturation } from "../saturation/mode.ts";
 import { storeRemaining } from "../store-remaining.ts";
 import { quantizeWeight } from "../weight.ts";
 import { type ActivationQParams, activationQParams } from "./activations.ts";
 import { Pairs } from "./pairs.ts";
-import { type Prepared, type PreparedNode, planFor, weightScheme } from "./prepare.ts";
+import { type Prepared, type PreparedNode, planFor, tooLossy, weightScheme } from "./prepare.ts";
 import { perChannel, type ReadyNode, rewriteNode } from "./rewrite.ts";
 
 export interface ConvertOptions {
@@ -27,7 +28,7 @@ export function convert(prepared: Prepared, { unseen = "error" }: ConvertOptions
   const { model, options, observers } = prepared;
   if (unseen === "error") refuseUnseen(prepared);
   const leftAlone: LeftAlone[] = [...prepared.leftAlone];
-  const { ready, plan, qparams } = settle(prepared, leftAlone);
+  const { ready, plan, qparams, saturation } = settle(prepared, leftAlone);
 
   const pairs = new Pairs(qparams);
   // Outputs first: then every user of a kernel's output, on integers or not, reads the pair behind it.
@@ -46,10 +47,12 @@ export function convert(prepared: Prepared, { unseen = "error" }: ConvertOptions
     changed: ready.length + stored,
     changes: [
       `${ready.length} computed in 8 bits, calibrated on ${count} samples`,
+      ...describeSaturation(saturation, ready.length),
       ...(plan.joined.size > 0 ? [`${plan.joined.size} between them run on 8 bits, too`] : []),
       ...(stored > 0 ? [`${stored} weights stored in 8 bits`] : []),
     ],
     leftAlone,
+    saturation,
   };
 }
 
@@ -60,15 +63,16 @@ function settle(prepared: Prepared, leftAlone: LeftAlone[]): Settled {
   for (;;) {
     const plan = planFor(nodes, joining, prepared.placement);
     const qparams = activationQParams(prepared, plan);
+    const { findings, minScales } = prepared.saturation.decide(nodes, qparams);
     const ready: ReadyNode[] = [];
     for (const node of nodes) {
-      const result = readyFor(node, prepared, qparams);
+      const result = readyFor(node, prepared, qparams, minScales.get(node.candidate));
       const { label, opType } = node.candidate.node;
       if (typeof result === "string") leftAlone.push({ subject: label, opType, reason: result });
       else ready.push(result);
     }
     // Without some nodes, others have fewer neighbours on integers.
-    if (ready.length === nodes.length) return { ready, plan, qparams };
+    if (ready.length === nodes.length) return { ready, plan, qparams, saturation: findings };
     nodes = nodes.filter(({ candidate }) => ready.some((entry) => entry.candidate === candidate));
   }
 }
@@ -77,6 +81,7 @@ interface Settled {
   readonly ready: readonly ReadyNode[];
   readonly plan: Plan;
   readonly qparams: ReadonlyMap<Value, ActivationQParams>;
+  readonly saturation: readonly SaturationFinding[];
 }
 
 /** Operators that may join in, without those around which something could not be observed. */
@@ -101,8 +106,9 @@ function refuseUnseen({ observers, failed }: Prepared): void {
 
 function readyFor(
   node: PreparedNode,
-  { observers, failed, placement }: Prepared,
+  { observers, failed, placement, options }: Prepared,
   qparams: ReadonlyMap<Value, ActivationQParams>,
+  safe: Float32Array | undefined,
 ): ReadyNode | string {
   const { candidate, output } = node;
   const points = output === undefined ? [candidate.x] : [candidate.x, output];
@@ -115,17 +121,32 @@ function readyFor(
   if (x === undefined || points.some((point) => !qparams.has(point))) {
     return "a value that shares its range could not be observed";
   }
-  return fitBias(node, x.scale, placement.bias);
+  const reduced = safe === undefined ? node : withScales(node, safe);
+  if (typeof reduced === "string") return reduced;
+  return tooLossy(reduced.weight, options) ?? fitBias(reduced, x.scale, placement.bias, safe);
 }
 
 /** With larger weight scales where the bias needs them. */
-function fitBias(node: PreparedNode, xScale: number, form: "int32" | "float"): ReadyNode | string {
-  const { candidate, weight, settings } = node;
+function fitBias(
+  node: PreparedNode,
+  xScale: number,
+  form: "int32" | "float",
+  safe: Float32Array | undefined,
+): ReadyNode | string {
+  const { candidate, weight } = node;
   const channels = candidate.weight.initializer!.dims[candidate.axis]!;
   const bias = form === "int32" ? findBias(candidate, channels) : undefined;
   const least = bias && leastScales(bias, xScale, perChannel(weight, channels));
   if (least === undefined) return { ...node, bias, xScale };
+  const both = safe === undefined ? least : least.map((scale, channel) => Math.max(scale, safe[channel]!));
+  const fitted = withScales(node, both);
+  return typeof fitted === "string" ? fitted : { ...fitted, bias, xScale };
+}
+
+/** Its weight quantized again with scales that are at least these, one per channel. */
+function withScales(node: PreparedNode, least: Float32Array): PreparedNode | string {
+  const { candidate, settings } = node;
   const minScale = settings.perChannel ? least : Float32Array.of(Math.max(...least));
-  const fitted = quantizeWeight(candidate.weight, { ...weightScheme(candidate, settings), minScale });
-  return typeof fitted === "string" ? fitted : { ...node, weight: fitted, bias, xScale };
+  const weight = quantizeWeight(candidate.weight, { ...weightScheme(candidate, settings), minScale });
+  return typeof weight === "string" ? weight : { ...node, weight };
 }

@@ -8,6 +8,7 @@ import { OBSERVER_NAMES, type ObserverName } from "../observers/list.ts";
 import { computedOptions, matchesName } from "../options.ts";
 import type { Placement } from "../placement/placement.ts";
 import { PLACEMENT_NAMES } from "../placement/tables.ts";
+import { type RangeMode, reduceRangeOption } from "../saturation/mode.ts";
 
 const ACTIVATION_TYPES = ["uint8", "int8", "uint16", "int16"] as const;
 const WEIGHT_TYPES = ["int8", "uint8", "int4"] as const;
@@ -33,7 +34,7 @@ export interface NodeSettings {
   readonly symmetric: boolean;
   readonly weights: WeightType;
   readonly perChannel: boolean;
-  readonly reduceRange: boolean;
+  readonly reduceRange: RangeMode;
 }
 
 const overrideFields = {
@@ -77,7 +78,7 @@ export const staticOptions = {
   symmetric: z.boolean().optional().describe("activations around zero (default: as the target wants them)"),
   weights: z.enum(WEIGHT_TYPES).default("int8").describe("type of weights; int4 runs in no integer kernel"),
   perChannel: z.boolean().optional().describe("a scale per output channel of weights (default), or one for all"),
-  reduceRange: z.boolean().default(false).describe("weights in 7 bits, for x86 processors without VNNI"),
+  reduceRange: reduceRangeOption("less than 8 only where products saturate on the calibration data"),
   override: z
     .array(z.union([z.string(), overrideObject]))
     .default([])

@@ -18,6 +18,7 @@ import { joinable, placementFor } from "../placement/choose.ts";
 import type { OpPlacement, Placement } from "../placement/placement.ts";
 import { fusedOutput, type Plan, planCodes } from "../placement/plan.ts";
 import type { QScheme } from "../qparams.ts";
+import { SaturationCheck } from "../saturation/check.ts";
 import { type QuantizedWeight, quantizeWeight, type WeightScheme } from "../weight.ts";
 import { type NodeSettings, resolveSettings, type StaticOptions, staticOptions } from "./options.ts";
 
@@ -49,6 +50,8 @@ export interface Prepared {
   readonly schemes: ReadonlyMap<Value, QScheme>;
   /** Values that cannot be quantized, with the reason, found while calibrating. */
   readonly failed: Map<Value, string>;
+  /** Watches for products that would saturate without VNNI. */
+  readonly saturation: SaturationCheck;
   /** Samples that the observers have seen. */
   samples: number;
   readonly leftAlone: readonly LeftAlone[];
@@ -110,6 +113,7 @@ export async function prepare(
     observers,
     schemes,
     failed: new Map(),
+    saturation: new SaturationCheck(nodes, parsed.target),
     samples: 0,
     leftAlone,
   };
@@ -140,12 +144,15 @@ function prepareNode(
   if (slow !== undefined) return slow;
   const quantized = quantizeWeight(weight, weightScheme(candidate, settings));
   if (typeof quantized === "string") return quantized;
-  if (quantized.sqnr < options.minSqnr && !options.force) {
-    return `its SQNR would be ${quantized.sqnr.toFixed(1)} dB, under ${options.minSqnr} dB`;
-  }
+  const lossy = tooLossy(quantized, options);
+  if (lossy !== undefined) return lossy;
   const convolution = kind === "conv" || kind === "conv-depthwise";
   const output = convolution && placement.outputs ? fusedOutput(node) : undefined;
   return { candidate, settings, weight: quantized, output, rank: shapes?.get(x)?.length };
+}
+
+export function tooLossy({ sqnr }: QuantizedWeight, { minSqnr, force }: StaticOptions): string | undefined {
+  return sqnr < minSqnr && !force ? `its SQNR would be ${sqnr.toFixed(1)} dB, under ${minSqnr} dB` : undefined;
 }
 
 export function weightScheme(
@@ -154,5 +161,5 @@ export function weightScheme(
 ): WeightScheme {
   const factor = kind === "gemm" ? node.float("alpha", 1) : 1;
   const granularity: Granularity = perChannel ? { kind: "per-axis", axis } : { kind: "per-tensor" };
-  return { dtype: weights, granularity, reduceRange, factor };
+  return { dtype: weights, granularity, reduceRange: reduceRange === "on", factor };
 }
