@@ -20,15 +20,17 @@ import { messageOf } from "../util/errors.ts";
 import { type Candidate, findCandidates, refuseQuantized, slowReason } from "./candidates.ts";
 import { firstFeeds } from "./first-feeds.ts";
 import { type Bias, findBias, leastScales, replaceBias } from "./integer-bias.ts";
-import { minMaxObserver } from "./observers/min-max.ts";
+import { createObserver } from "./observers/list.ts";
 import type { Observer } from "./observers/observer.ts";
 import { computedOptions } from "./options.ts";
-import { chooseQParams } from "./qparams.ts";
+import type { QScheme } from "./qparams.ts";
 import { storeRemaining } from "./store-remaining.ts";
 import { type QuantizedWeight, quantizeWeight, type WeightScheme } from "./weight.ts";
 
 /** Per-axis DequantizeLinear came with opset 13. */
 const OPSET = 13;
+
+const ACTIVATIONS: QScheme = { dtype: "uint8", symmetric: false };
 
 export const staticInt8 = defineStep({
   name: "static-int8",
@@ -62,15 +64,15 @@ export const staticInt8 = defineStep({
 
     const observers = new Map<Value, Observer>();
     for (const { candidate, output } of chosen) {
-      observers.set(candidate.x, minMaxObserver());
-      if (output !== undefined) observers.set(output, minMaxObserver());
+      observers.set(candidate.x, createObserver("min-max", { scheme: ACTIVATIONS }));
+      if (output !== undefined) observers.set(output, createObserver("min-max", { scheme: ACTIVATIONS }));
     }
     const failed = new Map<Value, string>();
     const observe = (point: Value, tensor: Tensor): void => {
       if (!isFloatingPoint(tensor.dtype)) failed.set(point, `${point} is ${tensor.dtype}, not float`);
       if (failed.has(point)) return;
       try {
-        observers.get(point)!.observe(tensor.floats());
+        observers.get(point)!.observe(tensor.floats(), tensor.dims);
       } catch (error) {
         failed.set(point, `${point}: ${messageOf(error)}`);
       }
@@ -166,8 +168,8 @@ function fusedOutput(node: Node): Value {
 }
 
 function activationQParams(observer: Observer): { scale: number; zeroPoint: number } | undefined {
-  const range = observer.range();
-  return range && chooseQParams(range.min, range.max, { dtype: "uint8", symmetric: false });
+  const qparams = observer.qparams();
+  return qparams && { scale: qparams.scale[0]!, zeroPoint: qparams.zeroPoint[0]! };
 }
 
 /** With larger weight scales where the bias needs them. */
