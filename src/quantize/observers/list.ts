@@ -1,9 +1,15 @@
 /**
- * @file THE list of observers.
+ * @file THE list of observers: a new one is a file and a row here.
  */
-import { groupView } from "../granularity.ts";
-import { type QParams, type QScheme, qparamsFromRanges } from "../qparams.ts";
-import { minMaxObserver } from "./min-max.ts";
+import { OptionError } from "../../util/errors.ts";
+import { entropyKind } from "./entropy.ts";
+import { damaged, frameObserver } from "./frame.ts";
+import { histogramKind } from "./histogram.ts";
+import { minMaxKind } from "./min-max.ts";
+import { movingAverageKind } from "./moving-average-min-max.ts";
+import { mseKind } from "./mse.ts";
+import type { Observer, ObserverKind, ObserverOptions, ObserverState } from "./observer.ts";
+import { percentileKind } from "./percentile.ts";
 
 export const OBSERVER_NAMES = [
   "min-max",
@@ -13,41 +19,33 @@ export const OBSERVER_NAMES = [
   "entropy",
   "mse",
 ] as const;
+
 export type ObserverName = (typeof OBSERVER_NAMES)[number];
-export interface ObserverOptions {
-  readonly scheme: QScheme;
-  readonly axis?: number;
-  readonly averagingConstant?: number;
-  readonly percentile?: number;
-  readonly bins?: number;
-}
-export interface Observer {
-  readonly name: ObserverName;
-  observe(data: Float32Array, dims: readonly number[]): void;
-  readonly count: number;
-  ranges(): { readonly min: Float64Array; readonly max: Float64Array } | undefined;
-  qparams(): QParams | undefined;
+
+export const OBSERVERS: Readonly<Record<ObserverName, ObserverKind>> = {
+  "min-max": minMaxKind,
+  "moving-average-min-max": movingAverageKind,
+  percentile: percentileKind,
+  histogram: histogramKind,
+  entropy: entropyKind,
+  mse: mseKind,
+};
+
+/** @throws OptionError for an unknown name, and for options that the observer or the scheme cannot work with. */
+export function createObserver(name: ObserverName, options: ObserverOptions): Observer {
+  if (!Object.hasOwn(OBSERVERS, name)) {
+    throw new OptionError({
+      area: "quantize",
+      subject: "observer",
+      problem: `expected one of ${OBSERVER_NAMES.join(", ")}, got ${JSON.stringify(name)}`,
+    });
+  }
+  return frameObserver(name, OBSERVERS[name], options);
 }
 
-export function createObserver(name: ObserverName, options: ObserverOptions): Observer {
-  const inner = minMaxObserver();
-  let count = 0;
-  return {
-    name,
-    get count() {
-      return count;
-    },
-    observe(data) {
-      inner.observe(data);
-      count++;
-    },
-    ranges() {
-      const range = inner.range();
-      return range && { min: Float64Array.of(range.min), max: Float64Array.of(range.max) };
-    },
-    qparams() {
-      const ranges = this.ranges();
-      return ranges && qparamsFromRanges(ranges, groupView([1], { kind: "per-tensor" }), options.scheme);
-    },
-  };
+/** Continues from what `save` gave. @throws FormatError where the state is damaged, OptionError as {@link createObserver}. */
+export function restoreObserver(state: ObserverState): Observer {
+  const { name, options } = state;
+  if (!Object.hasOwn(OBSERVERS, name)) throw damaged("name", `expected an observer, got ${JSON.stringify(name)}`);
+  return frameObserver(name, OBSERVERS[name], options, state);
 }

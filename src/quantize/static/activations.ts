@@ -2,7 +2,7 @@
  * @file Scale and zero point of every value that carries codes, from observers, with one range for values that share one.
  */
 import type { Value } from "../../graph/value.ts";
-import type { Observer } from "../observers/list.ts";
+import type { Observer } from "../observers/observer.ts";
 import type { Plan } from "../placement/plan.ts";
 import { type CodeDType, chooseQParams } from "../qparams.ts";
 import type { Prepared } from "./prepare.ts";
