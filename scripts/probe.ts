@@ -1,23 +1,26 @@
 /**
  * @file Measures how fast the quantized patterns run on the installed runtimes, and writes src/runtime/speed-facts.ts.
  *
- *   npm run probe                  both targets, about five minutes
- *   npm run probe -- --dry-run     prints, writes nothing
+ *   npm run probe                          both targets, about ten minutes
+ *   npm run probe -- --dry-run             prints, writes nothing
+ *   npm run probe -- --only static-conv    these patterns (comma-separated); the others keep their figures
  *
  * Each target is measured in processes of its own. Float and quantized models run in turns, and their processor time
  * counts, so that other work on the machine disturbs little; it still takes its part of the caches.
  */
 import { execFileSync, fork } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { median } from "../src/measure/interval.ts";
 import { compareLatency } from "../src/measure/latency.ts";
 import { describeMachine } from "../src/measure/machine.ts";
 import { createRuntime } from "../src/runtime/create-node.ts";
 import type { Runtime } from "../src/runtime/runtime.ts";
 import type { SpeedFact } from "../src/runtime/speed.ts";
+import { SPEED_FACTS } from "../src/runtime/speed-facts.ts";
 import { TARGETS } from "../src/runtime/targets.ts";
-import { CASES, describeShape, probeModels, type Shape } from "./probe-patterns.ts";
+import { CASES, describeShape, type ProbeCase, probeModels, type Shape } from "./probe-patterns.ts";
 
 const PROBED: readonly SpeedFact["target"][] = ["node-cpu", "web-wasm"];
 
@@ -74,10 +77,10 @@ async function measure(
 }
 
 /** All cases in this process. */
-async function probe(target: SpeedFact["target"]): Promise<Probed> {
+async function probe(target: SpeedFact["target"], cases: readonly ProbeCase[]): Promise<Probed> {
   const runtime = await createRuntime(TARGETS[target].runtime!);
   const ratios: number[][] = [];
-  for (const { pattern, shapes } of CASES) {
+  for (const { pattern, shapes } of cases) {
     const own: number[] = [];
     for (const shape of shapes) own.push(await measure(pattern, shape, target, runtime));
     ratios.push(own);
@@ -86,8 +89,8 @@ async function probe(target: SpeedFact["target"]): Promise<Probed> {
 }
 
 /** Of each shape the median over the processes, of each case the geometric mean over the shapes, in two digits. */
-function toFacts(target: SpeedFact["target"], probed: readonly Probed[]): SpeedFact[] {
-  return CASES.map(({ pattern, size, shapes }, index) => {
+function toFacts(target: SpeedFact["target"], cases: readonly ProbeCase[], probed: readonly Probed[]): SpeedFact[] {
+  return cases.map(({ pattern, size, shapes }, index) => {
     const logarithms = shapes.map((_shape, i) => Math.log(median(probed.map(({ ratios }) => ratios[index]![i]!))));
     const mean = logarithms.reduce((sum, value) => sum + value, 0) / shapes.length;
     return { target, pattern, ...(size !== undefined && { size }), ratio: Number(Math.exp(mean).toPrecision(2)) };
@@ -101,9 +104,9 @@ function toFacts(target: SpeedFact["target"], probed: readonly Probed[]): SpeedF
 const OPTIMIZED_WASM = "--no-liftoff";
 
 /** Runs {@link probe} in a child process. */
-function probeIsolated(target: SpeedFact["target"]): Promise<Probed> {
+function probeIsolated(target: SpeedFact["target"], only: readonly string[] | undefined): Promise<Probed> {
   return new Promise((resolve, reject) => {
-    const child = fork(fileURLToPath(import.meta.url), ["--target", target], {
+    const child = fork(fileURLToPath(import.meta.url), ["--target", target, ...(only ? ["--only", only.join()] : [])], {
       execArgv: [...process.execArgv, OPTIMIZED_WASM],
     });
     child.on("message", (probed: Probed) => resolve(probed));
@@ -112,13 +115,20 @@ function probeIsolated(target: SpeedFact["target"]): Promise<Probed> {
   });
 }
 
-async function factsFile(runtimes: readonly string[], facts: readonly SpeedFact[]): Promise<string> {
+/** @param before What the file says of where the figures that stay were measured. */
+async function factsFile(
+  runtimes: readonly string[],
+  facts: readonly SpeedFact[],
+  only: readonly string[] | undefined,
+  before: readonly string[],
+): Promise<string> {
   const machine = await describeMachine();
   const vnni = machine.vnni === undefined ? "" : machine.vnni ? " with VNNI" : " without VNNI";
+  const where = `${machine.processor}${vnni}, ${machine.platform}, ${machine.host}; ${new Date().toISOString().slice(0, 10)}`;
+  const run = `${only === undefined ? "All" : only.join(", ")}: ${runtimes.join(", ")}; one thread; ${where}.`;
   return `/**
  * @file Measured speeds by target and pattern. Written by \`npm run probe\` (scripts/probe.ts): not to be edited.
- * ${runtimes.join(", ")}; one thread.
- * ${machine.processor}${vnni}, ${machine.platform}, ${machine.host}; ${new Date().toISOString().slice(0, 10)}.
+ ${[...before, run].map((line) => `* - ${line}`).join("\n ")}
  */
 import type { SpeedFact } from "./speed.ts";
 
@@ -136,22 +146,34 @@ function writeFormatted(path: string, text: string): void {
   writeFileSync(path, formatted);
 }
 
-const [flag, value] = process.argv.slice(2);
-if (flag === "--target") {
-  process.send!(await probe(value as SpeedFact["target"]));
+/** The runs that the facts file tells of. */
+function earlierRuns(): string[] {
+  return [...readFileSync(FACTS_FILE, "utf8").matchAll(/^ \* - (.*)$/gm)].map((match) => match[1]!);
+}
+
+const { values } = parseArgs({
+  options: { target: { type: "string" }, only: { type: "string" }, "dry-run": { type: "boolean" } },
+});
+const only = values.only?.split(",");
+const cases = CASES.filter(({ pattern }) => only?.includes(pattern) ?? true);
+if (values.target !== undefined) {
+  process.send!(await probe(values.target as SpeedFact["target"], cases));
   process.disconnect();
 } else {
   const runtimes: string[] = [];
   const facts: SpeedFact[] = [];
   for (const target of PROBED) {
     const probed: Probed[] = [];
-    for (let i = 0; i < PROCESSES; i++) probed.push(await probeIsolated(target));
+    for (let i = 0; i < PROCESSES; i++) probed.push(await probeIsolated(target, only));
     runtimes.push(probed[0]!.runtime);
-    facts.push(...toFacts(target, probed));
+    const kept = SPEED_FACTS.filter((fact) => fact.target === target && only?.includes(fact.pattern) === false);
+    const order = CASES.map(({ pattern }) => pattern);
+    const all = [...kept, ...toFacts(target, cases, probed)];
+    facts.push(...all.sort((a, b) => order.indexOf(a.pattern) - order.indexOf(b.pattern)));
   }
   console.table(facts);
-  if (flag !== "--dry-run") {
-    writeFormatted(FACTS_FILE, await factsFile(runtimes, facts));
+  if (!values["dry-run"]) {
+    writeFormatted(FACTS_FILE, await factsFile(runtimes, facts, only, only === undefined ? [] : earlierRuns()));
     console.error(`wrote ${FACTS_FILE}`);
   }
 }

@@ -1,7 +1,6 @@
 /**
  * @file Measured speeds by target and pattern. Written by `npm run probe` (scripts/probe.ts): not to be edited.
- * onnxruntime-node 1.30.0, onnxruntime-web 1.30.0; one thread.
- * AMD EPYC with VNNI, linux x64, Node 20.20.2; 2026-11-23.
+ * - All: onnxruntime-node 1.30.0, onnxruntime-web 1.30.0; one thread; AMD EPYC with VNNI, linux x64, Node 20.20.2; 2026-11-23.
  */
 import type { SpeedFact } from "./speed.ts";
 

@@ -132,7 +132,7 @@ const CASES: readonly Case[] = [
   ),
   bad(
     "quantize ../mlp.onnx -o OUT --target node",
-    /--target.* Expected one or more of node-cpu, web-wasm, web-webgpu, got node/,
+    /--target.* Expected one or more of node-cpu, web-wasm, web-webgpu, tensorrt, openvino, got node/,
   ),
   bad("quantize ../mlp.onnx -o OUT --target ,", /--target.* Expected one or more of node-cpu/),
   bad(
