@@ -32,6 +32,23 @@ export { CLEAN_UP, cleanUp } from "./passes/clean-up.ts";
 export { specialize } from "./passes/specialize.ts";
 export { type UpgradeReport, upgradeOpset } from "./passes/upgrade-opset.ts";
 export { dynamicInt8 } from "./quantize/dynamic-int8.ts";
+export {
+  createObserver,
+  OBSERVER_NAMES,
+  OBSERVERS,
+  type ObserverName,
+  restoreObserver,
+} from "./quantize/observers/list.ts";
+export type { Observer, ObserverOptions, ObserverState, Ranges } from "./quantize/observers/observer.ts";
+export { decodeStatistics, encodeStatistics, type Statistics } from "./quantize/observers/statistics.ts";
+export type { OpPlacement, Placement, Role } from "./quantize/placement/placement.ts";
+export { checkRules, type RuleCheck } from "./quantize/placement/rules.ts";
+export { PLACEMENTS, type PlacementName } from "./quantize/placement/tables.ts";
+export { chooseQParams, type QParams, type QScheme } from "./quantize/qparams.ts";
+export { type CalibrateContext, calibrate } from "./quantize/static/calibrate.ts";
+export { type ConvertOptions, convert } from "./quantize/static/convert.ts";
+export { type PrepareContext, type Prepared, prepare } from "./quantize/static/prepare.ts";
+export { adoptCalibration, takeStatistics, useStatistics } from "./quantize/static/statistics.ts";
 export { staticInt8 } from "./quantize/static-int8.ts";
 export { weightInt8 } from "./quantize/weight-int8.ts";
 export { SCHEMES, type SchemeName, STEPS } from "./recipe/steps.ts";

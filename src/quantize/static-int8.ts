@@ -12,20 +12,35 @@
 import { z } from "zod";
 import { defineStep, type StepReport } from "../step/step.ts";
 import { firstFeeds } from "./first-feeds.ts";
+import { decodeStatistics, encodeStatistics } from "./observers/statistics.ts";
 import { calibrate } from "./static/calibrate.ts";
 import { convert } from "./static/convert.ts";
 import { staticOptions } from "./static/options.ts";
 import { prepare } from "./static/prepare.ts";
+import { takeStatistics, useStatistics } from "./static/statistics.ts";
 
 export const staticInt8 = defineStep({
   name: "static-int8",
   summary: "Compute Conv, MatMul and Gemm in 8 bits with ranges from calibration data",
   options: z.object(staticOptions),
   needs: ["runtime", "calibration"],
-  async run(model, options, { runtime, calibration, progress, signal }): Promise<StepReport> {
+  async run(model, options, context): Promise<StepReport> {
+    const { runtime, calibration, progress, signal, statistics } = context;
     const feeds = await firstFeeds(calibration);
     const prepared = await prepare(model, options, { runtime, feeds });
-    await calibrate(prepared, calibration!, { runtime: runtime!, progress, signal });
-    return convert(prepared, { unseen: "float" });
+    const known = statistics?.read();
+    const missing =
+      statistics === undefined || known === undefined
+        ? undefined
+        : useStatistics(prepared, decodeStatistics(known, statistics.name), statistics.model, statistics.name);
+    if (missing === undefined || missing.length > 0) {
+      // Observers that went on from statistics would count the same samples twice.
+      const fresh = missing === undefined ? prepared : await prepare(model, options, { runtime, feeds });
+      await calibrate(fresh, calibration!, { runtime: runtime!, progress, signal });
+      statistics?.write(encodeStatistics(takeStatistics(fresh, statistics.model)));
+      return convert(fresh, { unseen: "float" });
+    }
+    const report = convert(prepared, { unseen: "float" });
+    return { ...report, changes: [...(report.changes ?? []), `statistics taken from ${statistics!.name}`] };
   },
 });

@@ -23,6 +23,7 @@ import { GraphError, UnsupportedError } from "../util/errors.ts";
 import type { Progress } from "../util/progress.ts";
 import { type OpenModel, openCalibration, openModel, runnablePath } from "./open.ts";
 import { defaultOutput, type PlannedScheme, planSchemes, refuseOverwrite } from "./quantize-plan.ts";
+import { statisticsFile } from "./statistics-file.ts";
 import { SCHEMES, type SchemeName } from "./steps.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
 
@@ -35,6 +36,8 @@ export interface QuantizeFileOptions {
   readonly data?: string;
   /** Samples to calibrate on. Default 100. */
   readonly calibrationSamples?: number;
+  /** A file that keeps statistics of calibration: made where it is not there, used where it is. */
+  readonly statistics?: string;
   /** Samples to compare on. Default 100. */
   readonly samples?: number;
   readonly targets?: readonly TargetName[];
@@ -216,7 +219,14 @@ async function attempt(
   workspace: Workspace,
   options: QuantizeFileOptions,
 ): Promise<Made> {
-  const context = { runtime, calibration, progress: options.progress, signal: options.signal, seed: options.seed };
+  const context = {
+    runtime,
+    calibration,
+    progress: options.progress,
+    signal: options.signal,
+    seed: options.seed,
+    statistics: options.statistics === undefined ? undefined : statisticsFile(options.statistics, opened),
+  };
   const start = performance.now();
   const model = opened.model();
   await cleanUp(model, context);

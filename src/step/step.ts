@@ -17,6 +17,19 @@ export interface StepContext {
   readonly signal?: AbortSignal;
   /** Default 0. */
   readonly seed?: number;
+  /** Where statistics of calibration are kept between runs; undefined: nowhere. */
+  readonly statistics?: StatisticsStore;
+}
+
+/** Statistics of one model, as text. */
+export interface StatisticsStore {
+  /** For messages: the file. */
+  readonly name: string;
+  /** A hash of the model they belong to. */
+  readonly model: string;
+  /** Undefined where there are none yet. */
+  read(): string | undefined;
+  write(text: string): void;
 }
 
 /** Something eligible that a step left alone, and why. */

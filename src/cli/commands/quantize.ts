@@ -17,6 +17,7 @@ interface Flags extends Readonly<Record<string, unknown>> {
   readonly scheme: string;
   readonly data?: string;
   readonly calibrationSamples?: number;
+  readonly statistics?: string;
   readonly samples?: number;
   readonly target?: readonly TargetName[];
   readonly shape?: Readonly<Record<string, readonly number[]>>;
@@ -43,6 +44,7 @@ export function addQuantize(program: Command, signal: AbortSignal): void {
     .option("-o, --output <file>", "where to write (default: MODEL with .int8 before its ending)")
     .option("--scheme <name>", `auto, ${SCHEME_NAMES.join(", ")}, or transformers.js' name (q8)`, "auto")
     .option("--calibration-samples <number>", "samples to calibrate on (default: 100)", parseCount)
+    .option("--statistics <file>", "keep statistics of calibration in a file, and use them where it is there")
     .option("--no-check", "write without loading and measuring the result")
     .option("--external-data", "write the weights into a data file beside the model")
     .option("--verbose", "list every node that was left in float");
@@ -64,6 +66,7 @@ export function addQuantize(program: Command, signal: AbortSignal): void {
         output: flags.output,
         data: flags.data,
         calibrationSamples: flags.calibrationSamples,
+        statistics: flags.statistics,
         samples: flags.samples,
         targets: flags.target,
         shapes: flags.shape,

@@ -74,6 +74,15 @@ export class SaturationCheck {
     for (const sampler of this.#byPoint.get(point) ?? []) sampler.observe(tensor);
   }
 
+  /** Takes over the rows that another check of the same model has kept, by the names of nodes. */
+  adopt(other: SaturationCheck): void {
+    const byName = new Map([...other.#samplers].map(([{ node }, sampler]) => [node.label, sampler]));
+    for (const candidate of this.#samplers.keys()) {
+      const sampler = byName.get(candidate.node.label);
+      if (sampler !== undefined) this.#samplers.set(candidate, sampler);
+    }
+  }
+
   /** Once the codes of activations are known; layers whose activations have none are passed over. */
   decide(layers: readonly CheckedLayer[], codes: ReadonlyMap<Value, Codes>): SaturationDecision {
     const findings: SaturationFinding[] = [];

@@ -46,7 +46,7 @@ export interface Prepared {
   /** Operators that may run on integers between those nodes. */
   readonly joinable: ReadonlyMap<Node, OpPlacement>;
   /** One for each value that may carry codes. */
-  readonly observers: ReadonlyMap<Value, Observer>;
+  readonly observers: Map<Value, Observer>;
   /** How each of them is to be quantized. */
   readonly schemes: ReadonlyMap<Value, QScheme>;
   /** Values that cannot be quantized, with the reason, found while calibrating. */
