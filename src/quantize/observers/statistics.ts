@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { FormatError, TersorError } from "../../util/errors.ts";
 import { CODE_RANGES, type CodeDType } from "../qparams.ts";
+import type { SavedRows } from "../saturation/rows.ts";
 import { OBSERVER_NAMES, type ObserverName, restoreObserver } from "./list.ts";
 import type { ObserverState } from "./observer.ts";
 
@@ -15,6 +16,8 @@ export interface Statistics {
   readonly observer: ObserverName;
   /** Observers by the name of the value that they saw. */
   readonly values: ReadonlyMap<string, ObserverState>;
+  /** Sampled rows of activations by the name of the node that reads them, for the check of saturation. */
+  readonly rows?: ReadonlyMap<string, SavedRows>;
 }
 
 const FORMAT = "tersor-statistics";
@@ -49,11 +52,13 @@ const documentSchema = z.strictObject({
   model: z.string(),
   observer: z.enum(OBSERVER_NAMES),
   values: z.array(z.strictObject({ value: z.string(), state: stateSchema })),
+  rows: z.record(z.string(), z.strictObject({ groups: z.array(z.int().min(0)), values: z.base64() })).optional(),
 });
 
-export function encodeStatistics({ model, observer, values }: Statistics): string {
+export function encodeStatistics({ model, observer, values, rows }: Statistics): string {
   const list = [...values].map(([value, state]) => ({ value, state }));
-  return `${JSON.stringify({ format: FORMAT, version: VERSION, model, observer, values: list })}\n`;
+  const sampled = rows && Object.fromEntries(rows);
+  return `${JSON.stringify({ format: FORMAT, version: VERSION, model, observer, values: list, rows: sampled })}\n`;
 }
 
 /**
@@ -95,5 +100,6 @@ export function decodeStatistics(text: string, source: string): Statistics {
     }
     states.set(value, state);
   }
-  return { model, observer, values: states };
+  const { rows } = checked.data;
+  return { model, observer, values: states, ...(rows && { rows: new Map(Object.entries(rows)) }) };
 }

@@ -18,7 +18,7 @@ import type { QuantizedWeight } from "../weight.ts";
 import { inKernelOrder, type KernelLayout, kernelLayout } from "./layout.ts";
 import { type RangeMode, saturatesSomewhere } from "./mode.ts";
 import { canSaturate, type Saturation, type ScaledProduct, saturationOf } from "./product.ts";
-import { type Row, type RowSampler, rowSampler } from "./rows.ts";
+import { type Row, type RowSampler, restoreRows, rowSampler, type SavedRows, saveRows } from "./rows.ts";
 import { safeScales } from "./safe-scales.ts";
 
 /** Noise of saturation that is this far under the noise of rounding the weights changes nothing (dB). */
@@ -80,6 +80,22 @@ export class SaturationCheck {
     for (const candidate of this.#samplers.keys()) {
       const sampler = byName.get(candidate.node.label);
       if (sampler !== undefined) this.#samplers.set(candidate, sampler);
+    }
+  }
+
+  /** The rows that were kept, by the names of nodes. */
+  save(): Map<string, SavedRows> {
+    return new Map([...this.#samplers].map(([{ node }, sampler]) => [node.label, saveRows(sampler.rows())]));
+  }
+
+  /** Puts saved rows in place of sampled ones. @throws FormatError where they do not fit. */
+  restore(saved: ReadonlyMap<string, SavedRows>): void {
+    for (const candidate of this.#samplers.keys()) {
+      const { label } = candidate.node;
+      const own = saved.get(label);
+      if (own === undefined) continue;
+      const rows = restoreRows(own, kernelLayout(candidate)!.k, `rows of "${label}"`);
+      this.#samplers.set(candidate, { observe: () => {}, rows: () => rows });
     }
   }
 

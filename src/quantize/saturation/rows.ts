@@ -3,7 +3,8 @@
  * of the left operand, for a convolution the input under the kernel at one output position, channels last (im2col).
  */
 import type { Node } from "../../graph/node.ts";
-import type { Tensor } from "../../tensor/tensor.ts";
+import { bytesOf, type Tensor } from "../../tensor/tensor.ts";
+import { FormatError } from "../../util/errors.ts";
 import type { Random } from "../../util/random.ts";
 import type { Candidate } from "../candidates.ts";
 import type { KernelLayout } from "./layout.ts";
@@ -117,4 +118,46 @@ function geometry(
     }
   }
   return { begin, outputs };
+}
+
+/** Rows as plain JSON values: values as base64 of little-endian float32. */
+export interface SavedRows {
+  readonly groups: readonly number[];
+  /** `[rows, k]` */
+  readonly values: string;
+}
+
+export function saveRows(rows: readonly Row[]): SavedRows {
+  const k = rows[0]?.values.length ?? 0;
+  const values = new Float32Array(rows.length * k);
+  for (const [index, row] of rows.entries()) values.set(row.values, index * k);
+  return { groups: rows.map(({ group }) => group), values: toBase64(bytesOf(values)) };
+}
+
+/** @throws FormatError for another number of values than `k` for each row. */
+export function restoreRows({ groups, values }: SavedRows, k: number, subject: string): Row[] {
+  const bytes = fromBase64(values);
+  if (bytes.byteLength !== 4 * k * groups.length) {
+    throw new FormatError({
+      area: "quantize",
+      subject,
+      problem: `expected ${groups.length} saved rows of ${k} values, got ${bytes.byteLength} bytes`,
+      help: "Calibrate again: the statistics are of another model.",
+    });
+  }
+  const all = new Float32Array(bytes.buffer);
+  return groups.map((group, index) => ({ group, values: all.subarray(index * k, (index + 1) * k) }));
+}
+
+/** Characters that are made of bytes at once: more arguments overflow the stack. */
+const CHUNK = 8192;
+
+function toBase64(bytes: Uint8Array): string {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += CHUNK) text += String.fromCharCode(...bytes.subarray(at, at + CHUNK));
+  return btoa(text);
+}
+
+function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }

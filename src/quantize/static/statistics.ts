@@ -11,7 +11,7 @@ import type { Statistics } from "../observers/statistics.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** The observers of a prepared model as plain values. @param model a hash of the model's file. */
-export function takeStatistics({ observers, options, failed }: Prepared, model: string): Statistics {
+export function takeStatistics({ observers, options, failed, saturation }: Prepared, model: string): Statistics {
   const stateOf = (value: Value, observer: Observer): ObserverState => {
     const { name, options: own } = observer.save();
     // What cannot be quantized stays so: as if no data had reached it.
@@ -21,6 +21,7 @@ export function takeStatistics({ observers, options, failed }: Prepared, model: 
     model,
     observer: options.observer ?? "min-max",
     values: new Map([...observers].map(([value, observer]) => [value.name, stateOf(value, observer)])),
+    rows: saturation.save(),
   };
 }
 
@@ -39,6 +40,7 @@ export function useStatistics(prepared: Prepared, statistics: Statistics, model:
       help: "Name another file: statistics that are not there yet are made and saved.",
     });
   }
+  prepared.saturation.restore(statistics.rows ?? new Map());
   return continueFrom(prepared, (value) => statistics.values.get(value.name));
 }
 
