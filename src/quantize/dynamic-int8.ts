@@ -40,7 +40,6 @@ export const dynamicInt8 = defineStep({
   options: z.object({
     ...computedOptions,
     reduceRange: reduceRangeOption("as little as makes saturation impossible"),
-    storeRest: z.boolean().default(true).describe("store the weights that stay in float in 8 bits, too"),
   }),
   needs: [],
   async run(model, options, context): Promise<StepReport> {

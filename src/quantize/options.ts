@@ -31,8 +31,12 @@ export const computedOptions = {
     .int()
     .min(1)
     .default(2048)
-    .describe("weights with fewer elements stay in float: computing them in 8 bits is slower and loses most"),
+    .describe("weights with fewer elements are not computed in 8 bits: it is slower and loses most"),
+  storeRest: z.boolean().default(true).describe("store the weights that are not computed in 8 bits in 8 bits, too"),
+  minStored: z.number().int().min(1).default(256).describe("weights with fewer elements are not stored in 8 bits"),
 } as const;
+
+export type ComputedOptions = z.output<z.ZodObject<typeof computedOptions>>;
 
 export type CommonOptions = z.output<z.ZodObject<typeof commonOptions>>;
 

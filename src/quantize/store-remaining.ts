@@ -4,7 +4,7 @@
 import type { Model } from "../graph/model.ts";
 import { isDepthwise } from "../graph/ops/weights.ts";
 import type { LeftAlone } from "../step/step.ts";
-import type { CommonOptions } from "./options.ts";
+import type { ComputedOptions } from "./options.ts";
 import { findWeights, storeWeight } from "./weight-int8.ts";
 
 /**
@@ -12,11 +12,11 @@ import { findWeights, storeWeight } from "./weight-int8.ts";
  * their loss, or by the options, and depthwise weights (few bytes, and the most sensitive of all) stay as they are.
  * @returns How many were stored.
  */
-export function storeRemaining(model: Model, options: CommonOptions, leftAlone: LeftAlone[]): number {
+export function storeRemaining(model: Model, options: ComputedOptions, leftAlone: LeftAlone[]): number {
   let stored = 0;
   for (const weight of findWeights(model)) {
     if (!options.force && [...weight.value.users].some(isDepthwise)) continue;
-    if (storeWeight(weight, options, "cast") !== undefined) continue;
+    if (storeWeight(weight, { ...options, minElements: options.minStored }, "cast") !== undefined) continue;
     stored++;
     const users = new Set([weight.user.label, weight.value.name]);
     for (const [index, entry] of leftAlone.entries()) {

@@ -83,7 +83,6 @@ export const staticOptions = {
     .array(z.union([z.string(), overrideObject]))
     .default([])
     .describe("settings of single nodes: 'PATTERN float', 'op=MatMul observer=mse activations=int16'"),
-  storeRest: z.boolean().default(true).describe("store the weights that stay in float in 8 bits, too"),
   budget: z.number().min(1).default(256).describe("megabytes of activations held at once while calibrating"),
 } as const;
 
