@@ -32,6 +32,7 @@ export { CLEAN_UP, cleanUp } from "./passes/clean-up.ts";
 export { specialize } from "./passes/specialize.ts";
 export { type UpgradeReport, upgradeOpset } from "./passes/upgrade-opset.ts";
 export { dynamicInt8 } from "./quantize/dynamic-int8.ts";
+export { type SaturationScan, saturationNote, scanSaturation } from "./quantize/saturation/scan.ts";
 export { staticInt8 } from "./quantize/static-int8.ts";
 export { weightInt8 } from "./quantize/weight-int8.ts";
 export { SCHEMES, type SchemeName, STEPS } from "./recipe/steps.ts";
@@ -40,7 +41,14 @@ export type { ModelSource, Port, Runtime, Session, SessionOptions, Tensors } fro
 export { TARGETS, type TargetName } from "./runtime/targets.ts";
 export type { DataSource, Sample } from "./step/data.ts";
 export { parseOptions, runStep } from "./step/run.ts";
-export { defineStep, type LeftAlone, type Step, type StepContext, type StepReport } from "./step/step.ts";
+export {
+  defineStep,
+  type LeftAlone,
+  type SaturationFinding,
+  type Step,
+  type StepContext,
+  type StepReport,
+} from "./step/step.ts";
 export { DTYPES, type DType } from "./tensor/dtype.ts";
 export { Tensor } from "./tensor/tensor.ts";
 export {

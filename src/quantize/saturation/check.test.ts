@@ -5,7 +5,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { initializerOf, modelOf, runAll, runtimes } from "../../../test/helpers.ts";
-import { expectClose, quantizeModel } from "../../../test/quantized.ts";
+import { expectClose, fusedOps, quantizeModel } from "../../../test/quantized.ts";
 import { toOnnx } from "../../graph/to-onnx.ts";
 import { encodeModel, joinChunks } from "../../onnx/encode.ts";
 import type { Tensors } from "../../runtime/runtime.ts";
@@ -15,6 +15,7 @@ import { findCandidates } from "../candidates.ts";
 import { dynamicInt8 } from "../dynamic-int8.ts";
 import { computedOptions } from "../options.ts";
 import { staticInt8 } from "../static-int8.ts";
+import { weightInt8 } from "../weight-int8.ts";
 import { inKernelOrder, kernelLayout } from "./layout.ts";
 import { canSaturate } from "./product.ts";
 import { rowSampler } from "./rows.ts";
@@ -205,6 +206,21 @@ describe("dynamic-int8, auto", () => {
     expect([off.can, on.can, auto.can]).toEqual([1, 0, 0]);
     expect(auto.largest).toBeGreaterThan(1.15 * on.largest);
     expect(auto.largest).toBeLessThan(off.largest);
+  });
+});
+
+describe("weight-int8", () => {
+  it("becomes MatMulNBits, which does not saturate: largest codes meet largest activations", async () => {
+    const model = (): ReturnType<typeof modelOf> => {
+      const made = modelOf("(float[8, 64] x) => (float[8, 48] y) <float[64, 48] w = random(1)> { y = MatMul(x, w) }");
+      const signs = Float32Array.from({ length: 64 * 48 }, (_, i) => (i % 5 === 0 ? -1 : 1));
+      initializerOf(made, "w").initializer = Tensor.float32([64, 48], signs);
+      return made;
+    };
+    const large = samplesOf([8, 64], (_i, random) => 0.9 + 0.1 * random);
+    const result = await quantizeModel(model(), weightInt8, { minElements: 1, storage: "dequantize-linear" }, large);
+    expect(await fusedOps(result.bytes)).toEqual({ MatMulNBits: 1 });
+    await expectClose(model(), result, 45);
   });
 });
 
