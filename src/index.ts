@@ -45,6 +45,7 @@ export type { OpPlacement, Placement, Role } from "./quantize/placement/placemen
 export { checkRules, type RuleCheck } from "./quantize/placement/rules.ts";
 export { PLACEMENTS, type PlacementName } from "./quantize/placement/tables.ts";
 export { chooseQParams, type QParams, type QScheme } from "./quantize/qparams.ts";
+export { type SaturationScan, saturationNote, scanSaturation } from "./quantize/saturation/scan.ts";
 export { type CalibrateContext, calibrate } from "./quantize/static/calibrate.ts";
 export { type ConvertOptions, convert } from "./quantize/static/convert.ts";
 export { type PrepareContext, type Prepared, prepare } from "./quantize/static/prepare.ts";
@@ -57,7 +58,14 @@ export type { ModelSource, Port, Runtime, Session, SessionOptions, Tensors } fro
 export { TARGETS, type TargetName } from "./runtime/targets.ts";
 export type { DataSource, Sample } from "./step/data.ts";
 export { parseOptions, runStep } from "./step/run.ts";
-export { defineStep, type LeftAlone, type Step, type StepContext, type StepReport } from "./step/step.ts";
+export {
+  defineStep,
+  type LeftAlone,
+  type SaturationFinding,
+  type Step,
+  type StepContext,
+  type StepReport,
+} from "./step/step.ts";
 export { DTYPES, type DType } from "./tensor/dtype.ts";
 export { Tensor } from "./tensor/tensor.ts";
 export {

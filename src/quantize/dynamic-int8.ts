@@ -9,8 +9,9 @@
  * runs ten times slower. Per channel only the scale differs, so a scalar zero point serves.
  *
  * On x86 without VNNI u8×s8 sums saturate, and activations use all codes here: by default int8 weights get scales with
- * which that cannot happen (saturation/safe-scales.ts). uint8 weights would be exact, too, with all 8 bits, but only
- * ONNX Runtime's 16-bit kernels run them on x86: 1.2–1.4 times slower than int8 without VNNI, more with it.
+ * which that cannot happen (saturation/safe-scales.ts). uint8 weights would be exact, too, and keep all 8 bits, but ONNX
+ * Runtime runs u8×u8 in 16-bit kernels on nearly all x86: 1.2–1.4 times slower than u8×s8 where there is no VNNI, and
+ * without VNNI's help where there is.
  * Source: ONNX DynamicQuantizeLinear-11, MatMulInteger-10, ConvInteger-10.
  */
 import { z } from "zod";

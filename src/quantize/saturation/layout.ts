@@ -22,13 +22,23 @@ export interface KernelLayout {
 /** How the candidate's kernel reads its weight; undefined where its sums are 32 bits wide on every processor. */
 export function kernelLayout({ node, kind, weight, axis }: Candidate): KernelLayout | undefined {
   const { dims } = weight.initializer!;
-  if (kind === "matmul" || kind === "gemm") {
-    const [n, k] = axis === 0 ? [dims[0]!, dims[1]!] : [dims[1]!, dims[0]!];
-    const strides = axis === 0 ? { row: k, tap: 0, channel: 1 } : { row: 1, tap: 0, channel: n };
-    return { n, k, groups: 1, channels: k, strides };
-  }
-  const [n = 0, channels = 0, ...kernel] = dims; // [O, I/g, k…]
-  const groups = node.int("group", 1);
+  return kind === "matmul" || kind === "gemm"
+    ? matrixLayout(dims, axis === 0)
+    : convolutionLayout(dims, node.int("group", 1));
+}
+
+/** Of a matrix `[K, N]`, or `[N, K]` where it is transposed. */
+export function matrixLayout([rows = 0, columns = 0]: readonly number[], transposed: boolean): KernelLayout {
+  const [n, k] = transposed ? [rows, columns] : [columns, rows];
+  const strides = transposed ? { row: k, tap: 0, channel: 1 } : { row: 1, tap: 0, channel: n };
+  return { n, k, groups: 1, channels: k, strides };
+}
+
+/** Of filters `[O, I/g, k…]`; undefined for depthwise ones. */
+export function convolutionLayout(
+  [n = 0, channels = 0, ...kernel]: readonly number[],
+  groups: number,
+): KernelLayout | undefined {
   if (groups > 1 && channels === 1 && n === groups) return undefined;
   const taps = kernel.reduce((a, b) => a * b, 1);
   return { n, k: channels * taps, groups, channels, strides: { row: channels * taps, tap: 1, channel: taps } };

@@ -23,12 +23,12 @@ export interface RowSampler {
   rows(): readonly Row[];
 }
 
-const MAX_ROWS = 64;
+const MAX_ROWS = 512;
 const MIN_ROWS = 8;
-/** Floats that the rows of one layer take: 1 MB, more only where eight rows do. */
-const MAX_FLOATS = 2 ** 18;
-/** Rows looked at in one sample: more of one sample say less than others of the next. */
-const ROWS_PER_SAMPLE = 16;
+/** Floats that the rows of one layer take: half a megabyte, more only where eight rows do. */
+const MAX_FLOATS = 2 ** 17;
+/** Rows looked at in one sample: more of one say less than others of the next. */
+const ROWS_PER_SAMPLE = 64;
 
 export function rowSampler({ node, kind }: Candidate, layout: KernelLayout, random: Random): RowSampler {
   const capacity = Math.max(MIN_ROWS, Math.min(MAX_ROWS, Math.floor(MAX_FLOATS / layout.k)));
