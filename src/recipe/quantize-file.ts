@@ -2,13 +2,16 @@
  * @file One call from a model file to a smaller one, checked: what `tersor quantize` does.
  */
 import { basename } from "node:path";
+import { type Drop, judgeDrops } from "../analyze/drops.ts";
 import { verifyFiles } from "../analyze/isolated.ts";
 import type { DataSpec, TargetMeasurement } from "../analyze/job.ts";
 import { type Judgement, judge } from "../analyze/judge.ts";
 import { UNFOLD } from "../analyze/measure-target.ts";
 import { groupReasons } from "../analyze/reasons.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
+import type { Budget } from "../measure/budget.ts";
 import { describeMachine, type Machine } from "../measure/machine.ts";
+import type { MetricSpec } from "../measure/meter.ts";
 import { compressedSizes, type Sizes } from "../measure/size.ts";
 import { nameFile, readFileBytes, writeModelFile } from "../onnx/file-node.ts";
 import { cleanUp } from "../passes/clean-up.ts";
@@ -55,6 +58,10 @@ export interface QuantizeFileOptions {
   readonly check?: boolean;
   /** Measure peak memory. Default true. */
   readonly memory?: boolean;
+  /** By what the result is judged. Default: the module's score, or top-1 where labels are classes. */
+  readonly metrics?: MetricSpec;
+  /** What a metric may lose. Default: no limit but the judgement's own. */
+  readonly maxDrop?: Budget;
   readonly externalData?: boolean | "auto";
   readonly allowOutside?: boolean;
   readonly seed?: number;
@@ -84,7 +91,9 @@ export interface QuantizeFileResult {
   /** The original and the result, per target; empty where nothing was checked. */
   readonly targets: readonly TargetMeasurement[];
   readonly judgements: readonly Judgement[];
-  /** False: it does not load, disagrees, or is slower on a target. */
+  /** What was lost on each target, where there is a limit. */
+  readonly drops: readonly Drop[];
+  /** False: it does not load, disagrees, is slower or loses more than it may on a target. */
   readonly ok: boolean;
   readonly machine: Machine;
 }
@@ -146,19 +155,20 @@ export async function quantizeFile(path: string, options: QuantizeFileOptions = 
         threads: options.threads ?? 1,
         budgetMs: (options.budgetMs ?? 3000) * (attempts.length > 1 ? 1.5 : 1),
         seed: options.seed ?? 0,
+        metrics: options.metrics ?? { fallback: options.maxDrop !== undefined },
       };
       const { progress, signal, memory } = options;
       measured.push(
         await verifyFiles(job, { progress, signal, memory }).catch((error) => Promise.reject(asInputFault(error))),
       );
     }
-    const { index, reason = obstacle } = choose(attempts, measured);
+    const { index, reason = obstacle } = choose(attempts, measured, options.maxDrop);
     const chosen = attempts[index]!;
     const compressed =
       chosen.byteLength <= MAX_COMPRESS_BYTES ? await compressedSizes(chosen.files.map(readFileBytes)) : undefined;
     options.signal?.throwIfAborted();
     workspace.publish(chosen.path);
-    return finish(opened, output, attempts, index, reason, measured, compressed);
+    return finish(opened, output, attempts, index, reason, measured, compressed, options.maxDrop);
   } finally {
     workspace.remove();
   }
@@ -277,6 +287,7 @@ function evaluationData(
 function choose(
   attempts: readonly Attempt[],
   measured: readonly TargetMeasurement[],
+  maxDrop: Budget | undefined,
 ): { readonly index: number; readonly reason: string | undefined } {
   if (attempts.length === 1) return { index: 0, reason: undefined };
   const run = measured.filter((result) => result.notRunHere === undefined);
@@ -293,6 +304,13 @@ function choose(
   if (agreementRank(dynamicJudged) < agreementRank(weightsJudged)) {
     return { index: 1, reason: `dynamic-int8 ${text((kind) => kind !== "slower")}` };
   }
+  const missed = (which: number): boolean =>
+    maxDrop !== undefined &&
+    judgeDrops(
+      run.map((result) => ({ ...result, files: [result.files[0]!, result.files[which + 1]!] })),
+      maxDrop,
+    ).some(({ ok }) => !ok);
+  if (missed(0) && !missed(1)) return { index: 1, reason: `dynamic-int8 may lose more than ${maxDrop?.text}` };
   const slower = text((kind) => kind === "slower");
   if (slower !== undefined) return { index: 1, reason: `dynamic-int8 is ${slower}` };
   const agrees = agreementRank(dynamicJudged) === 2 ? "agrees with the original and " : "";
@@ -316,6 +334,7 @@ function finish(
   reason: string | undefined,
   measured: readonly TargetMeasurement[],
   compressed: Sizes | undefined,
+  maxDrop: Budget | undefined,
 ): Promise<QuantizeFileResult> {
   const chosen = attempts[index]!;
   const pick = (which: number): TargetMeasurement[] =>
@@ -326,6 +345,7 @@ function finish(
   const judgementsOf = (results: readonly TargetMeasurement[]): Judgement[] =>
     results.filter((result) => result.files.length > 1).map((result) => judge(result.files[1]!, result.files[0]));
   const judgements = judgementsOf(targets);
+  const drops = maxDrop === undefined ? [] : judgeDrops(targets, maxDrop);
   const slower = targets.some((result) => result.files[1]?.latency?.verdict === "slower");
   return describeMachine().then((machine) => ({
     input: { path: opened.path, byteLength: opened.byteLength },
@@ -345,7 +365,8 @@ function finish(
       .filter((_entry, which) => which !== index),
     targets,
     judgements,
-    ok: judgements.every((entry) => entry.usable) && !slower,
+    drops,
+    ok: judgements.every((entry) => entry.usable) && !slower && drops.every((drop) => drop.ok),
     machine,
   }));
 }

@@ -2,18 +2,20 @@
  * @file `tersor verify`: one file: loads, runs, how fast; two: compared on every target.
  */
 import type { Command } from "commander";
+import { type Drop, judgeDrops } from "../../analyze/drops.ts";
 import { verifyFiles } from "../../analyze/isolated.ts";
 import type { DataSpec, TargetMeasurement } from "../../analyze/job.ts";
 import { judge } from "../../analyze/judge.ts";
+import { describeMetric } from "../../analyze/metric-text.ts";
 import { describeMachine, type Machine } from "../../measure/machine.ts";
 import { openModel } from "../../recipe/open.ts";
 import { runnableFiles } from "../../recipe/runnable.ts";
 import { DEFAULT_TARGETS, TARGET_NAMES, TARGETS, type TargetName } from "../../runtime/targets.ts";
 import { OptionError } from "../../util/errors.ts";
 import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
-import { addMeasureFlags, type MeasureFlags } from "../flags.ts";
+import { addMeasureFlags, addMetricFlags, type MeasureFlags, type MetricFlags } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
-import { renderConditions, renderHead, renderTargets, renderVerdict } from "../render/measurement.ts";
+import { renderConditions, renderDrops, renderHead, renderTargets, renderVerdict } from "../render/measurement.ts";
 import { paragraph, plain, renderTable, WIDTH } from "../render/table.ts";
 
 /** The samples that the flags ask for; without data, generated inputs. */
@@ -34,7 +36,8 @@ export function addVerify(program: Command, signal: AbortSignal): void {
     .argument("<original>", "an .onnx file")
     .argument("[other]", "the file to compare with it");
   addMeasureFlags(command);
-  command.action(async (original: string, other: string | undefined, flags: MeasureFlags) => {
+  const metrics = addMetricFlags(command);
+  command.action(async (original: string, other: string | undefined, flags: MeasureFlags & MetricFlags) => {
     const progress = createProgress();
     const runnable = runnableFiles(flags.allowExternalOutside);
     try {
@@ -55,19 +58,23 @@ export function addVerify(program: Command, signal: AbortSignal): void {
           threads: flags.threads ?? 1,
           budgetMs: flags.time ?? 3000,
           seed: flags.seed ?? 0,
+          metrics: metrics.spec(flags),
         };
         targets.push(await verifyFiles(job, { progress: progress.update, signal, memory: flags.memory }));
       }
       progress.clear();
       const machine = await describeMachine();
       const judgements = targets.flatMap((result) => result.files.slice(1).map((file) => judge(file, result.files[0])));
-      const ok = targets.every((result) =>
-        result.files
-          .slice(1)
-          .every((file) => judge(file, result.files[0]).usable && file.latency?.verdict !== "slower"),
-      );
-      if (flags.json) printJson({ command: "verify", original, other, sizes, ok, targets, judgements, machine });
-      else print(render(original, other, sizes, targets, machine, ok));
+      const drops = flags.maxDrop === undefined ? [] : judgeDrops(targets, flags.maxDrop);
+      const ok =
+        drops.every((drop) => drop.ok) &&
+        targets.every((result) =>
+          result.files
+            .slice(1)
+            .every((file) => judge(file, result.files[0]).usable && file.latency?.verdict !== "slower"),
+        );
+      if (flags.json) printJson({ command: "verify", original, other, sizes, ok, targets, judgements, drops, machine });
+      else print(render(original, other, sizes, targets, machine, ok, drops));
       process.exitCode = ok ? 0 : 1;
     } finally {
       progress.clear();
@@ -95,6 +102,7 @@ function render(
   targets: readonly TargetMeasurement[],
   machine: Machine,
   ok: boolean,
+  drops: readonly Drop[],
 ): string {
   if (other === undefined) {
     const rows = targets.map((result) => {
@@ -117,6 +125,11 @@ function render(
       `${plain(original)}   ${formatBytes(sizes[0]!)}`,
       "",
       renderTable(columns, rows, WIDTH),
+      ...targets.flatMap(({ target, files }) =>
+        (files[0]?.metrics ?? []).flatMap((metric) =>
+          paragraph(`${target}: ${metric.name} ${describeMetric(metric)}`, WIDTH, "  "),
+        ),
+      ),
       "",
       renderConditions(targets, machine),
       ...renderSkipped(targets),
@@ -127,6 +140,7 @@ function render(
       .slice(1)
       .flatMap((file) => judge(file, result.files[0]).problems.map((problem) => `! ${result.target}: ${problem}`)),
   );
+  const lines = [...problems, ...renderDrops(drops)];
   const sizeNote = `${formatBytes(sizes[0]!)} → ${formatBytes(sizes[1]!)}  ${formatRatio(sizes[1]! / sizes[0]!)}`;
   const names = targets
     .filter(({ files }) => files.length > 0)
@@ -139,9 +153,9 @@ function render(
     "",
     renderConditions(targets, machine),
     "",
-    ...problems.flatMap((line) => paragraph(line, WIDTH, "  ")),
-    ...(problems.length > 0 ? [""] : []),
-    renderVerdict(ok, names, problems.length),
+    ...lines.flatMap((line) => paragraph(line, WIDTH, "  ")),
+    ...(lines.length > 0 ? [""] : []),
+    renderVerdict(ok, names, lines.filter((line) => line.startsWith("!")).length),
   ].join("\n");
 }
 
