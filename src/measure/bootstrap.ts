@@ -88,7 +88,7 @@ export interface Estimate {
 export interface BootstrapOptions {
   /** Default 0. */
   readonly seed?: number;
-  /** Default 1000. */
+  /** Default 1000; 0: an interval of no width. */
   readonly resamples?: number;
   /** Default 0.95. */
   readonly confidence?: number;
@@ -135,6 +135,7 @@ function interval(
   if (samples === 0) {
     throw new OptionError({ area: "measure", subject: "bootstrap", problem: "expected at least 1 sample, got none" });
   }
+  if (resamples === 0) return { value, low: value, high: value };
   const random = createRandom(seed);
   const packed = all.map((contributions) => contributions.packed());
   const sums = all.map(({ width }) => new Float64Array(width));

@@ -5,7 +5,13 @@ import type { Tensors } from "../runtime/runtime.ts";
 import type { Sample } from "../step/data.ts";
 import { isFloatingPoint } from "../tensor/tensor.ts";
 import { InputError, messageOf } from "../util/errors.ts";
-import { bootstrapDifference, bootstrapValue, Contributions, type Estimate } from "./bootstrap.ts";
+import {
+  type BootstrapOptions,
+  bootstrapDifference,
+  bootstrapValue,
+  Contributions,
+  type Estimate,
+} from "./bootstrap.ts";
 import { agreement, looksLikeClasses, top1 } from "./metrics/classification.ts";
 import { findMetric, SCORE } from "./metrics/list.ts";
 import { type Direction, type Metric, ratioOfSums, type Unit } from "./metrics/metric.ts";
@@ -22,6 +28,8 @@ export interface MetricSpec {
   readonly options?: Partial<MetricOptions>;
   /** Something must be measured: agreement where there is nothing better. */
   readonly fallback?: boolean;
+  /** Default true. Without, intervals have no width: for a search that asks thousands of times. */
+  readonly intervals?: boolean;
 }
 
 /** One metric of one model: plain data. */
@@ -81,10 +89,11 @@ export function createMeter(spec: MetricSpec, hasScore: boolean, seed = 0): Mete
     },
     results() {
       const all = tallies ?? [];
+      const bootstrap = { seed, ...(spec.intervals === false && { resamples: 0 }) };
       const of = (index: number): MetricResult[] =>
-        all.map((tally) => tally.result(index, seed)).filter((result) => result !== undefined);
+        all.map((tally) => tally.result(index, bootstrap)).filter((result) => result !== undefined);
       return {
-        original: all.map((tally) => tally.originalResult(seed)).filter((result) => result !== undefined),
+        original: all.map((tally) => tally.originalResult(bootstrap)).filter((result) => result !== undefined),
         others: Array.from({ length: count }, (_, index) => of(index)),
       };
     },
@@ -194,20 +203,20 @@ class Tally {
 
   #aggregate = (sums: Float64Array): number => this.#metric.aggregate(sums, this.#options);
 
-  originalResult(seed: number): MetricResult | undefined {
+  originalResult(bootstrap: BootstrapOptions): MetricResult | undefined {
     // Compared with itself, there is nothing to say.
     if (this.#original.length === 0 || this.#against === "original") return undefined;
-    const estimate = bootstrapValue(this.#original, this.#aggregate, { seed });
+    const estimate = bootstrapValue(this.#original, this.#aggregate, bootstrap);
     return { ...this.#head(this.#original), ...estimate, original: estimate.value };
   }
 
-  result(index: number, seed: number): MetricResult | undefined {
+  result(index: number, bootstrap: BootstrapOptions): MetricResult | undefined {
     const own = this.others[index]!;
     if (this.#failed.has(index) || own.length === 0) return undefined;
-    const estimate = bootstrapValue(own, this.#aggregate, { seed });
+    const estimate = bootstrapValue(own, this.#aggregate, bootstrap);
     const before = this.#aggregate(this.#original.sums());
     const difference = Number.isFinite(before)
-      ? bootstrapDifference(this.#original, own, this.#aggregate, { seed })
+      ? bootstrapDifference(this.#original, own, this.#aggregate, bootstrap)
       : undefined;
     return {
       ...this.#head(own),

@@ -6,6 +6,7 @@ import { type Drop, judgeDrops } from "../analyze/drops.ts";
 import { verifyFiles } from "../analyze/isolated.ts";
 import type { DataSpec, TargetMeasurement } from "../analyze/job.ts";
 import { type Judgement, judge } from "../analyze/judge.ts";
+import { compareLedgers, type Ledger, ledgerEntries } from "../analyze/ledger.ts";
 import { UNFOLD } from "../analyze/measure-target.ts";
 import { groupReasons } from "../analyze/reasons.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
@@ -76,6 +77,8 @@ export interface Attempt {
   readonly byteLength: number;
   /** Seconds that quantizing took, without reading and checking. */
   readonly seconds: number;
+  /** Where the bytes were and are. */
+  readonly ledger: Ledger;
 }
 
 export interface QuantizeFileResult {
@@ -86,8 +89,10 @@ export interface QuantizeFileResult {
   readonly reason: string | undefined;
   readonly report: StepReport;
   readonly seconds: number;
+  /** Where the bytes were, after clean-up, and are, tensor by tensor. */
+  readonly ledger: Ledger;
   /** Schemes that were tried and not taken. */
-  readonly others: readonly (Attempt & { readonly judgements: readonly Judgement[] })[];
+  readonly others: readonly (Omit<Attempt, "ledger"> & { readonly judgements: readonly Judgement[] })[];
   /** The original and the result, per target; empty where nothing was checked. */
   readonly targets: readonly TargetMeasurement[];
   readonly judgements: readonly Judgement[];
@@ -240,6 +245,7 @@ async function attempt(
   const start = performance.now();
   const model = opened.model();
   await cleanUp(model, context);
+  const before = ledgerEntries(model);
   const report = await runStep(model, SCHEMES[scheme], step, context);
   model.metadata.set("tersor", JSON.stringify({ scheme, source: basename(opened.path) }));
   const path = workspace.path(scheme);
@@ -252,6 +258,7 @@ async function attempt(
     report,
     byteLength,
     seconds: (performance.now() - start) / 1000,
+    ledger: compareLedgers(before, ledgerEntries(model)),
     path,
     files: files.map((file) => file.path),
   };
@@ -354,6 +361,7 @@ function finish(
     reason,
     report: chosen.report,
     seconds: chosen.seconds,
+    ledger: chosen.ledger,
     others: attempts
       .map((entry, which) => ({
         scheme: entry.scheme,

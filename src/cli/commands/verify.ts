@@ -8,6 +8,7 @@ import type { DataSpec, TargetMeasurement } from "../../analyze/job.ts";
 import { judge } from "../../analyze/judge.ts";
 import { describeMetric } from "../../analyze/metric-text.ts";
 import { describeMachine, type Machine } from "../../measure/machine.ts";
+import { compareFiles, ledgerOfFiles } from "../../recipe/compare-files.ts";
 import { openModel } from "../../recipe/open.ts";
 import { runnableFiles } from "../../recipe/runnable.ts";
 import { DEFAULT_TARGETS, TARGET_NAMES, TARGETS, type TargetName } from "../../runtime/targets.ts";
@@ -17,12 +18,18 @@ import { addMeasureFlags, addMetricFlags, type MeasureFlags, type MetricFlags } 
 import { createProgress, print, printJson } from "../output.ts";
 import { renderConditions, renderDrops, renderHead, renderTargets, renderVerdict } from "../render/measurement.ts";
 import { paragraph, plain, renderTable, WIDTH } from "../render/table.ts";
+import { renderLedger, renderTensorErrors } from "../render/tensors.ts";
 
 /** The samples that the flags ask for; without data, generated inputs. */
 export function dataSpec(flags: Pick<MeasureFlags, "data" | "samples" | "shape">): DataSpec {
   const { data, samples, shape } = flags;
   if (data === undefined || data === "random") return { kind: "generated", shapes: shape, count: samples ?? 4 };
   return { kind: "path", path: data, limit: samples ?? 100 };
+}
+
+interface Flags extends MeasureFlags, MetricFlags {
+  readonly perTensor?: boolean;
+  readonly ledger?: boolean;
 }
 
 export function addVerify(program: Command, signal: AbortSignal): void {
@@ -37,7 +44,10 @@ export function addVerify(program: Command, signal: AbortSignal): void {
     .argument("[other]", "the file to compare with it");
   addMeasureFlags(command);
   const metrics = addMetricFlags(command);
-  command.action(async (original: string, other: string | undefined, flags: MeasureFlags & MetricFlags) => {
+  command
+    .option("--per-tensor", "compare every value inside the two models, too: where the error enters and grows")
+    .option("--ledger", "list the tensors of both files with their bytes");
+  command.action(async (original: string, other: string | undefined, flags: Flags) => {
     const progress = createProgress();
     const runnable = runnableFiles(flags.allowExternalOutside);
     try {
@@ -62,6 +72,14 @@ export function addVerify(program: Command, signal: AbortSignal): void {
         };
         targets.push(await verifyFiles(job, { progress: progress.update, signal, memory: flags.memory }));
       }
+      const perTensor =
+        flags.perTensor && other !== undefined
+          ? await compareFiles(original, other, flags, { progress: progress.update, signal })
+          : undefined;
+      const ledger =
+        flags.ledger && other !== undefined
+          ? await ledgerOfFiles(original, other, flags.allowExternalOutside)
+          : undefined;
       progress.clear();
       const machine = await describeMachine();
       const judgements = targets.flatMap((result) => result.files.slice(1).map((file) => judge(file, result.files[0])));
@@ -73,8 +91,25 @@ export function addVerify(program: Command, signal: AbortSignal): void {
             .slice(1)
             .every((file) => judge(file, result.files[0]).usable && file.latency?.verdict !== "slower"),
         );
-      if (flags.json) printJson({ command: "verify", original, other, sizes, ok, targets, judgements, drops, machine });
-      else print(render(original, other, sizes, targets, machine, ok, drops));
+      if (flags.json)
+        printJson({
+          command: "verify",
+          original,
+          other,
+          sizes,
+          ok,
+          targets,
+          judgements,
+          drops,
+          machine,
+          perTensor,
+          ledger,
+        });
+      else {
+        print(render(original, other, sizes, targets, machine, ok, drops));
+        if (perTensor !== undefined) print(`\n${renderTensorErrors(perTensor)}`);
+        if (ledger !== undefined) print(`\n${renderLedger(ledger)}`);
+      }
       process.exitCode = ok ? 0 : 1;
     } finally {
       progress.clear();
