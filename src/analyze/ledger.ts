@@ -102,14 +102,13 @@ function sum(parts: readonly LedgerPart[]): number {
   return parts.reduce((total, { byteLength }) => total + byteLength, 0);
 }
 
-/** "int8 + float32 scales": what stands for a tensor, in a few words. */
+/** "int8 + float32": what stands for a tensor, in a few words. */
 export function describeForm({ dtype, parts }: LedgerRow): string {
   const [main, ...rest] = parts;
   if (main === undefined) return "gone";
   if (dtype === undefined) return `new: ${main.dtype}`;
-  const others = [
-    ...new Set(rest.filter(({ dims }) => dims.length > 0 || main.dims.length === 0).map((part) => part.dtype)),
-  ];
-  const kept = main.dtype === dtype && others.length === 0 ? `${dtype}, kept` : main.dtype;
-  return others.length === 0 ? kept : `${kept} + ${others.join(", ")}`;
+  // Zero points have the type of the codes: they say nothing new.
+  const others = [...new Set(rest.map((part) => part.dtype).filter((other) => other !== main.dtype))];
+  if (others.length > 0) return `${main.dtype} + ${others.join(", ")}`;
+  return main.dtype === dtype ? `${dtype}, kept` : main.dtype;
 }

@@ -20,7 +20,14 @@ const decibels = (value: number): string => (value === Number.POSITIVE_INFINITY 
 /** A share as a percentage with two significant digits. */
 function share(value: number): string {
   const percent = 100 * value;
-  return `${Math.abs(percent) >= 10 ? percent.toFixed(0) : Number(percent.toPrecision(2))} %`;
+  if (percent > 0 && percent < 0.001) return "< 0.001 %";
+  return `${percent >= 10 ? percent.toFixed(0) : Number(percent.toPrecision(2))} %`;
+}
+
+/** Two places, and no "-0.00". */
+function fixed(value: number): string {
+  const text = value.toFixed(2);
+  return text === "-0.00" ? "0.00" : text.replace("-", "−");
 }
 
 /** Where the error comes from, and how many values were compared. */
@@ -76,8 +83,8 @@ export function renderSensitivity(found: Sensitivity): string {
   const total = nodes.reduce((sum, { loss }) => sum + loss, 0);
   const alone = mode === "quantize-one";
   const loss = (value: number): string => {
-    if (bySqnr) return alone ? share(value) : `${value.toFixed(2)} dB`;
-    return unit === "share" ? `${(100 * value).toFixed(2)} points` : String(Number(value.toPrecision(3)));
+    if (bySqnr) return alone ? share(value) : `${fixed(value)} dB`;
+    return unit === "share" ? `${fixed(100 * value)} points` : String(Number(value.toPrecision(3)));
   };
   const table = renderTable(
     [

@@ -277,6 +277,11 @@ describe("text", () => {
   });
 });
 
+it("documents every metric", () => {
+  const docs = readFileSync(new URL("../../../docs/evaluation.md", import.meta.url), "utf8");
+  for (const { name } of METRICS) expect(docs).toContain(`\`${name}\``);
+});
+
 it("has for each metric a value of equal answers, and gives it", () => {
   const scores = floats([2, 3], [0.1, 0.7, 0.2, 0.6, 0.3, 0.1]);
   const map = floats([1, 1, 2, 2], [0.9, 0.9, 0.1, 0.1]);
