@@ -3,6 +3,10 @@
  * "tersor/node" and "tersor/web".
  */
 
+export { compareLedgers, describeForm, type Ledger, type LedgerRow, ledgerEntries } from "./analyze/ledger.ts";
+export { type Sensitivity, type SensitivityOptions, sensitivity } from "./analyze/sensitivity.ts";
+export { openScheme } from "./analyze/sensitivity-schemes.ts";
+export { compareTensors, type TensorComparison, worstTensors } from "./analyze/tensor-errors.ts";
 export { candidateFeeds, generateInputs } from "./data/generate.ts";
 export { decodeNpy, encodeNpy } from "./data/npy.ts";
 export { decodeNpz, encodeNpz } from "./data/npz.ts";
@@ -17,10 +21,21 @@ export { applyRules, onlyInside, type Rule } from "./graph/rewrite.ts";
 export { toOnnx } from "./graph/to-onnx.ts";
 export { type Dim, Value } from "./graph/value.ts";
 export { verifyModel } from "./graph/verify.ts";
+export {
+  bootstrapDifference,
+  bootstrapValue,
+  Contributions,
+  type Estimate,
+} from "./measure/bootstrap.ts";
+export { type Budget, type BudgetVerdict, judgeBudget, parseBudget, withinBudget } from "./measure/budget.ts";
 export { compareOutputs, createComparer, type OutputComparison } from "./measure/compare.ts";
 export { type Interval, median, medianInterval, verdict } from "./measure/interval.ts";
 export { compareLatency } from "./measure/latency.ts";
 export { describeMachine, type Machine } from "./measure/machine.ts";
+export { createMeter, type MetricResult, type MetricSpec } from "./measure/meter.ts";
+export { findMetric, METRICS } from "./measure/metrics/list.ts";
+export type { Metric } from "./measure/metrics/metric.ts";
+export { type MetricOptions, metricOptions } from "./measure/metrics/options.ts";
 export { compressedSizes } from "./measure/size.ts";
 export { loadModel, quantizeDynamic, quantizeStatic, quantizeWeights, saveModel } from "./model-bytes.ts";
 export { decodeModel } from "./onnx/decode.ts";

@@ -2,13 +2,16 @@
  * @file The API of Node: files, runtimes, verification in processes of its own.
  */
 export { type DoctorGroup, examine, findFamilies } from "./analyze/doctor.ts";
+export { type Drop, judgeDrops } from "./analyze/drops.ts";
 export { type VerifyOptions, verifyFiles } from "./analyze/isolated.ts";
 export type { DataSpec, FileMeasurement, TargetMeasurement, VerifyJob } from "./analyze/job.ts";
 export { type Judgement, judge } from "./analyze/judge.ts";
 export { type LoadedData, loadData } from "./data/load-node.ts";
 export { externalDataFromFolder, readModelFile, writeModelFile } from "./onnx/file-node.ts";
+export { compareFiles, ledgerOfFiles } from "./recipe/compare-files.ts";
 export { type OpenModel, openModel } from "./recipe/open.ts";
 export { type QuantizeFileOptions, type QuantizeFileResult, quantizeFile } from "./recipe/quantize-file.ts";
+export { type FileSensitivity, sensitivityOfFile } from "./recipe/sensitivity-file.ts";
 export { createAnyRuntime, createRuntime } from "./runtime/create-node.ts";
 export { createNodeRuntime } from "./runtime/onnxruntime-node.ts";
 export { createWebRuntime } from "./runtime/onnxruntime-web.ts";

@@ -1,25 +1,11 @@
 /** @file How well a model reads: character error rate, exact match, agreement, and a paired bootstrap interval. */
 
-import { createRandom } from "../../src/util/random.ts";
+import { bootstrapDifference, Contributions, type Estimate } from "../../src/measure/bootstrap.ts";
+import { editDistance, normalizeText } from "../../src/measure/metrics/edit-distance.ts";
+import { ratioOfSums } from "../../src/measure/metrics/metric.ts";
 
 /** What is compared: the text with white space (U+3000 included) collapsed to single spaces and trimmed. */
-export const normalize = (text: string): string => text.replace(/\s+/gu, " ").trim();
-
-/** Levenshtein distance in code points: insertions, deletions and substitutions cost one. */
-export function editDistance(a: string, b: string): number {
-  const from = [...a];
-  const to = [...b];
-  let row = Array.from({ length: to.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j++) {
-      const substitution = row[j - 1]! + (from[i - 1] === to[j - 1] ? 0 : 1);
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, substitution));
-    }
-    row = next;
-  }
-  return row[to.length]!;
-}
+export const normalize = normalizeText;
 
 export interface Score {
   readonly samples: number;
@@ -45,7 +31,11 @@ function tally(references: readonly string[], readings: readonly string[]): read
   }
   return references.map((reference, i) => {
     const [expected, got] = [normalize(reference), normalize(readings[i]!)];
-    return { edits: editDistance(expected, got), length: [...expected].length, exact: expected === got ? 1 : 0 };
+    return {
+      edits: editDistance([...expected], [...got]),
+      length: [...expected].length,
+      exact: expected === got ? 1 : 0,
+    };
   });
 }
 
@@ -87,9 +77,7 @@ export interface BootstrapOptions {
 }
 
 /**
- * Paired bootstrap of the differences to the original: draws samples with replacement, the same for both models, and
- * takes the percentiles of the differences. Source: Efron & Tibshirani, An Introduction to the Bootstrap, §13.3;
- * Koehn, Statistical Significance Tests for Machine Translation Evaluation (EMNLP 2004) for the pairing.
+ * Differences to the original with paired bootstrap intervals.
  *
  * @returns `cer` (positive: worse than the original) and `exact` (negative: worse), as shares, not per cent
  */
@@ -99,33 +87,25 @@ export function compareWithOriginal(
   original: readonly string[],
   { seed = 1, resamples = 2000, level = 0.95 }: BootstrapOptions = {},
 ): { readonly cer: Interval; readonly exact: Interval } {
-  const before = tally(references, original);
-  const items = tally(references, readings).map((item, i) => ({
-    length: item.length,
-    edits: item.edits - before[i]!.edits,
-    exact: item.exact - before[i]!.exact,
-  }));
-  const random = createRandom(seed);
-  const cers = new Float64Array(resamples);
-  const exacts = new Float64Array(resamples);
-  for (let k = 0; k < resamples; k++) {
-    let [edits, length, exact] = [0, 0, 0];
-    for (let i = 0; i < items.length; i++) {
-      const item = items[random.integer(items.length)]!;
-      edits += item.edits;
-      length += item.length;
-      exact += item.exact;
-    }
-    cers[k] = edits / length;
-    exacts[k] = exact / items.length;
-  }
-  const interval = (values: Float64Array, difference: number): Interval => {
-    values.sort();
-    const at = (share: number): number => values[Math.round(share * (resamples - 1))]!;
-    return { difference, low: at((1 - level) / 2), high: at((1 + level) / 2) };
+  const [before, after] = [tally(references, original), tally(references, readings)];
+  const interval = (parts: (item: Tally) => readonly [number, number]): Interval => {
+    const options = { seed, resamples, confidence: level };
+    const { value, low, high }: Estimate = bootstrapDifference(
+      contributions(before, parts),
+      contributions(after, parts),
+      ratioOfSums,
+      options,
+    );
+    return { difference: value, low, high };
   };
   return {
-    cer: interval(cers, sum(items, (x) => x.edits) / sum(items, (x) => x.length)),
-    exact: interval(exacts, sum(items, (x) => x.exact) / items.length),
+    cer: interval(({ edits, length }) => [edits, length]),
+    exact: interval(({ exact }) => [exact, 1]),
   };
+}
+
+function contributions(items: readonly Tally[], parts: (item: Tally) => readonly [number, number]): Contributions {
+  const all = new Contributions();
+  for (const item of items) all.add(parts(item));
+  return all;
 }

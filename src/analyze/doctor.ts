@@ -3,6 +3,7 @@
  * is as small as its kind should be.
  */
 import { basename } from "node:path";
+import type { MetricSpec } from "../measure/meter.ts";
 import { TARGETS, type TargetName } from "../runtime/targets.ts";
 import { formatRatio } from "../util/format.ts";
 import type { Family } from "./families.ts";
@@ -49,6 +50,7 @@ export interface DoctorOptions extends VerifyOptions {
   readonly threads: number;
   readonly budgetMs: number;
   readonly seed: number;
+  readonly metrics?: MetricSpec;
   /** The file to load instead of another, where a runtime would refuse that one's external data. */
   readonly runnable?: (path: string) => string;
 }
@@ -72,10 +74,10 @@ async function measure(
   options: DoctorOptions,
 ): Promise<TargetMeasurement> {
   const files = facts.map(({ path }) => ({ name: basename(path), path: options.runnable?.(path) ?? path }));
-  const { data, threads, seed } = options;
+  const { data, threads, seed, metrics } = options;
   // More files share the time of a round.
   const budgetMs = options.budgetMs * Math.max(1, Math.log2(files.length));
-  const job = { target, files, data, threads, budgetMs, seed, tolerant: true };
+  const job = { target, files, data, threads, budgetMs, seed, metrics, tolerant: true };
   try {
     return await verifyFiles(job, options);
   } catch (error) {

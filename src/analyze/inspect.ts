@@ -7,10 +7,10 @@ import type { Model } from "../graph/model.ts";
 import type { Node } from "../graph/node.ts";
 import { WEIGHTS } from "../graph/ops/weights.ts";
 import type { Value } from "../graph/value.ts";
-import { constantTensor } from "../passes/hoist-constants.ts";
 import { findCandidates, findQuantized } from "../quantize/candidates.ts";
 import { commonOptions } from "../quantize/options.ts";
 import { isFloatingPoint, type Tensor } from "../tensor/tensor.ts";
+import { constantsOf } from "./constants.ts";
 import { groupReasons, type ReasonGroup } from "./reasons.ts";
 
 export interface TensorEntry {
@@ -58,21 +58,15 @@ const SPARSITY_BYTES = 512e6;
 
 /** @param cleaned The same model after clean-up: weights are found there that Constant nodes hide. */
 export function inspectModel(model: Model, cleaned: Model): Inspection {
-  const constants: { tensor: Tensor; name: string; users: Node[] }[] = [];
+  const constants = constantsOf(model);
   const ops = new Map<string, { count: number; weightBytes: number }>();
   let constantNodes = 0;
   let nodes = 0;
   for (const graph of model.graphs()) {
-    for (const value of graph.initializers) {
-      if (value.initializer) constants.push({ tensor: value.initializer, name: value.name, users: [...value.users] });
-    }
     for (const node of graph.nodes()) {
       nodes++;
       if (node.is("Constant")) {
         constantNodes++;
-        const tensor = constantTensor(node);
-        const [output] = node.outputs;
-        if (tensor && output) constants.push({ tensor, name: output.name, users: [...output.users] });
         continue;
       }
       const name = node.domain === "" ? node.opType : `${node.domain}.${node.opType}`;

@@ -3,6 +3,7 @@
  */
 import type { OutputComparison } from "../measure/compare.ts";
 import type { Interval, SpeedVerdict } from "../measure/interval.ts";
+import type { MetricResult, MetricSpec } from "../measure/meter.ts";
 import type { TargetName } from "../runtime/targets.ts";
 
 /** Where samples come from: a path for the data loaders, or generated values for these shapes. */
@@ -40,6 +41,8 @@ export interface VerifyJob {
   readonly seed: number;
   /** Report an original that does not load or run like any other file, and compare nothing. Default: it is an error. */
   readonly tolerant?: boolean;
+  /** What to measure beside the distance of the outputs. Default: the user's score, or top-1 where labels are classes. */
+  readonly metrics?: MetricSpec;
 }
 
 export interface FileMeasurement {
@@ -53,6 +56,8 @@ export interface FileMeasurement {
   readonly outputs?: readonly OutputComparison[];
   /** Mean of the user's score. */
   readonly score?: number;
+  /** By name; of the original itself those that know labels. */
+  readonly metrics?: readonly MetricResult[];
   readonly latency?: {
     /** Milliseconds. */
     readonly p50: number;

@@ -2,7 +2,9 @@
  * @file What a measurement means, in words: usable or not, and why.
  */
 import type { OutputComparison } from "../measure/compare.ts";
+import type { MetricResult } from "../measure/meter.ts";
 import type { FileMeasurement, TargetMeasurement } from "./job.ts";
+import { describeMetric } from "./metric-text.ts";
 
 /** SQNR from which on outputs count as the same, in decibels: an error of a tenth of the signal. */
 const AGREES_DB = 20;
@@ -38,15 +40,18 @@ function judgement(usable: boolean, agreement: Agreement | undefined, findings: 
   return { usable, agreement, findings, problems: findings.map(({ text }) => text) };
 }
 
-/** Loss of the user's score, as a share of the original's, up to which a file counts as as good. */
+/**
+ * Loss of a metric that knows labels up to which a file counts as as good: a share of the original's value; of error
+ * rates, whose values may be tiny, points.
+ */
 const AGREES_LOSS = 0.02;
-/** Loss from which on it counts as another model. */
+/** Loss from which on a file counts as another model. */
 const DISAGREES_LOSS = 0.2;
 
 /**
  * Judges one file of a measurement; the original is judged by loading alone.
- * @param original The original's measurement: where both have the user's score (higher is better), that decides whether
- * they agree, not the distance of their outputs.
+ * @param original The original's measurement: where there is a metric that knows labels, or both have the user's score
+ * (higher is better), that decides whether they agree, not the distance of their outputs.
  */
 export function judge(measured: FileMeasurement, original?: FileMeasurement): Judgement {
   if (measured.error !== undefined) {
@@ -56,15 +61,15 @@ export function judge(measured: FileMeasurement, original?: FileMeasurement): Ju
   const findings: Finding[] = [];
   const outputs = measured.outputs ?? [];
   let agreement: Agreement | undefined = outputs.length > 0 ? "agrees" : undefined;
-  const scored = scoreAgreement(measured.score, original?.score);
-  if (scored !== undefined && scored !== "agrees") {
-    agreement = scored;
-    const text = `scores lower than the original: ${original!.score!.toFixed(4)} → ${measured.score!.toFixed(4)}`;
+  const scored = taskAgreement(measured, original);
+  for (const { level, text } of scored) {
+    if (level === "agrees") continue;
+    if (agreement !== "disagrees") agreement = level;
     findings.push({ kind: "score", text });
   }
   for (const output of outputs) {
     const broken = output.kind === "mismatch" || (output.kind === "float" && output.nonFinite.differing > 0);
-    if (scored !== undefined && !broken) continue;
+    if (scored.length > 0 && !broken) continue;
     const level = agreementOf(output);
     if (level === "agrees") continue;
     if (level === "disagrees" || agreement === "agrees") agreement = level;
@@ -82,6 +87,31 @@ export function judge(measured: FileMeasurement, original?: FileMeasurement): Ju
     });
   }
   return judgement(agreement !== "disagrees", agreement, findings);
+}
+
+interface TaskAgreement {
+  readonly level: Agreement;
+  readonly text: string;
+}
+
+/** What the metrics that know labels say, and the user's score. Empty: there are none. */
+function taskAgreement(measured: FileMeasurement, original: FileMeasurement | undefined): TaskAgreement[] {
+  const metrics = (measured.metrics ?? []).filter(({ against, name }) => against === "labels" && name !== "score");
+  const found = metrics.map((result) => ({
+    level: metricAgreement(result),
+    text: `is worse than the original: ${result.name} ${describeMetric(result)}`,
+  }));
+  const level = scoreAgreement(measured.score, original?.score);
+  if (level === undefined) return found;
+  const text = `scores lower than the original: ${original!.score!.toFixed(4)} → ${measured.score!.toFixed(4)}`;
+  return [{ level, text }, ...found];
+}
+
+function metricAgreement({ direction, unit, value, original }: MetricResult): Agreement {
+  if (direction === "higher") return scoreAgreement(value, original) ?? "disagrees";
+  const loss = (value - original) / (unit === "share" ? 1 : Math.max(Math.abs(original), Number.MIN_VALUE));
+  if (loss <= AGREES_LOSS) return "agrees";
+  return loss < DISAGREES_LOSS ? "differs" : "disagrees";
 }
 
 function scoreAgreement(score: number | undefined, original: number | undefined): Agreement | undefined {

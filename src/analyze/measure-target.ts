@@ -5,6 +5,7 @@ import { generateInputs } from "../data/generate.ts";
 import { type LoadedData, loadData } from "../data/load-node.ts";
 import { type Comparer, createComparer } from "../measure/compare.ts";
 import { compareLatency } from "../measure/latency.ts";
+import { type Answer, createMeter } from "../measure/meter.ts";
 import { createRuntime } from "../runtime/create-node.ts";
 import type { Runtime, Session, Tensors } from "../runtime/runtime.ts";
 import { TARGETS } from "../runtime/targets.ts";
@@ -154,6 +155,7 @@ async function compareAll(
 ): Promise<{ readonly feeds: Tensors[]; readonly samples: number }> {
   const [original, ...others] = loaded;
   const comparers = new Map<Loaded, Comparer>(others.map((other) => [other, createComparer()]));
+  const meter = createMeter(job.metrics ?? {}, score !== undefined, job.seed);
   const scores = new Map<Loaded, number>();
   const feeds: Tensors[] = [];
   let samples = 0;
@@ -166,10 +168,14 @@ async function compareAll(
       const help = "Do the samples have the shapes and values that it was trained with?";
       throw originalFailed(job, `sample ${samples + 1} of ${source.name}: ${runtimeMessage(error)}`, help);
     }
-    const add = async (entry: Loaded, outputs: Tensors): Promise<void> => {
-      if (score) scores.set(entry, (scores.get(entry) ?? 0) + (await callScore(score, outputs, sample, source.name)));
+    const answer = async (entry: Loaded, outputs: Tensors): Promise<Answer> => {
+      if (score === undefined) return { outputs };
+      const value = await callScore(score, outputs, sample, source.name);
+      scores.set(entry, (scores.get(entry) ?? 0) + value);
+      return { outputs, score: value };
     };
-    await add(original!, reference);
+    const originalAnswer = await answer(original!, reference);
+    const answers = new Map<Loaded, Answer>();
     for (const other of others) {
       if (other.session === undefined) continue;
       let outputs: Tensors;
@@ -182,8 +188,13 @@ async function compareAll(
         continue;
       }
       comparers.get(other)!.add(reference, outputs);
-      await add(other, outputs);
+      answers.set(other, await answer(other, outputs));
     }
+    meter.add(
+      sample,
+      originalAnswer,
+      others.map((other) => answers.get(other)),
+    );
     if (feeds.length < TIMED_FEEDS) feeds.push(sample.inputs);
     samples++;
     progress?.(`comparing on ${job.target}`, samples, source.length);
@@ -192,6 +203,10 @@ async function compareAll(
   for (const [other, comparer] of comparers) {
     if (other.session !== undefined) other.measurement.outputs = comparer.result();
   }
+  const measured = meter.results();
+  [measured.original, ...measured.others].forEach((metrics, index) => {
+    if (metrics.length > 0) loaded[index]!.measurement.metrics = metrics;
+  });
   return { feeds, samples };
 }
 

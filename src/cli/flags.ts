@@ -1,9 +1,15 @@
 /**
  * @file Command-line flags from the option tables of steps, and the parsers that several commands share.
  */
+import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
+import { type Budget, parseBudget } from "../measure/budget.ts";
+import type { MetricSpec } from "../measure/meter.ts";
+import { findMetric, METRIC_NAMES, SCORE } from "../measure/metrics/list.ts";
+import { metricOptions } from "../measure/metrics/options.ts";
 import { TARGET_NAMES, type TargetName } from "../runtime/targets.ts";
+import { messageOf } from "../util/errors.ts";
 
 interface JsonField {
   readonly type?: string;
@@ -137,4 +143,70 @@ export function addMeasureFlags(command: Command): Command {
     .option("--seed <number>", "seed of generated inputs and of intervals (default: 0)", parseNumber)
     .option("--allow-external-outside", "read external data outside of the model's folder")
     .option("--json", "print one JSON document on standard output, and nothing else there");
+}
+
+/** What {@link addMetricFlags} parses, beside the options of metrics. */
+export interface MetricFlags {
+  readonly metric?: readonly string[];
+  readonly maxDrop?: Budget;
+  readonly ctcKeys?: readonly string[];
+}
+
+/** The flags that say by what metrics a file is judged, and how much of them it may lose. */
+export function addMetricFlags(command: Command, { drop = true } = {}): { spec(flags: object): MetricSpec } {
+  command.option(
+    "--metric <names>",
+    `what answers are judged by, comma-separated: ${METRIC_NAMES.join(", ")} (default: score, else top-1 where labels are classes)`,
+    parseMetrics,
+  );
+  if (drop) {
+    command.option("--max-drop <loss>", "exit status 1 where a metric may have lost more: 1pt or 1%", parseDrop);
+  }
+  const names = addStepFlags(command, [metricOptions], ["ctcKeys"]);
+  command.option(
+    "--ctc-keys <file>",
+    `${fieldsOf(metricOptions)["ctcKeys"]?.description}: a file, one a line`,
+    readKeys,
+  );
+  return {
+    spec(flags) {
+      const given = flags as MetricFlags & Readonly<Record<string, unknown>>;
+      const options = Object.fromEntries(
+        [...names, "ctcKeys"].map((name) => [name, given[name]]).filter(([, value]) => value !== undefined),
+      );
+      return { ...(given.metric && { names: given.metric }), options, fallback: given.maxDrop !== undefined };
+    },
+  };
+}
+
+function parseMetrics(text: string, before: readonly string[] = []): string[] {
+  const names = [...new Set(parseList(text, before))];
+  for (const name of names) {
+    try {
+      if (name !== SCORE) findMetric(name);
+    } catch {
+      throw new InvalidArgumentError(`Expected one or more of ${METRIC_NAMES.join(", ")}, got ${name}.`);
+    }
+  }
+  if (names.length === 0) throw new InvalidArgumentError(`Expected one or more of ${METRIC_NAMES.join(", ")}.`);
+  return names;
+}
+
+function parseDrop(text: string): Budget {
+  try {
+    return parseBudget(text);
+  } catch {
+    throw new InvalidArgumentError("Expected points or a percentage, such as 1pt or 0.5%.");
+  }
+}
+
+/** The text of each class, one a line. Spaces count: one of the characters may be one. */
+function readKeys(path: string): string[] {
+  try {
+    return readFileSync(path, "utf8")
+      .replace(/\r?\n$/, "")
+      .split(/\r?\n/);
+  } catch (error) {
+    throw new InvalidArgumentError(`Expected a text file: ${messageOf(error)}`);
+  }
 }

@@ -43,7 +43,7 @@ const program = new Command("tersor")
   .exitOverride()
   .showHelpAfterError("(use --help for what there is)");
 
-addInspect(program);
+addInspect(program, cancel.signal);
 addQuantize(program, cancel.signal);
 addVerify(program, cancel.signal);
 addDoctor(program, cancel.signal);

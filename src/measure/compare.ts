@@ -4,6 +4,7 @@
 import type { Tensors } from "../runtime/runtime.ts";
 import { isFloatingPoint, type Tensor, type TensorData } from "../tensor/tensor.ts";
 import { messageOf } from "../util/errors.ts";
+import { argmax } from "./argmax.ts";
 
 /** Non-finite elements, counted. */
 export interface NonFinite {
@@ -219,27 +220,14 @@ class Accumulator {
   }
 }
 
-function toDecibels(signal: number, noise: number): number {
+/** Signal over noise, both as sums of squares, in dB; Infinity without noise. */
+export function toDecibels(signal: number, noise: number): number {
   return noise === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(signal / noise);
 }
 
 /** Float elements as numbers; float64 keeps its precision. */
-function elementsOf(tensor: Tensor): ArrayLike<number> {
+export function elementsOf(tensor: Tensor): ArrayLike<number> {
   return tensor.dtype === "float64"
     ? (tensor.data() as Exclude<TensorData, BigInt64Array | BigUint64Array>)
     : tensor.floats();
-}
-
-/** Place of the largest element from `start` on, the first of equals; a NaN counts as the largest, as in NumPy. */
-function argmax(values: ArrayLike<number>, start: number, width: number): number {
-  let best = 0;
-  let largest = values[start]!;
-  for (let i = 0; i < width; i++) {
-    const value = values[start + i]!;
-    if (value > largest) {
-      largest = value;
-      best = i;
-    } else if (Number.isNaN(value)) return i;
-  }
-  return best;
 }

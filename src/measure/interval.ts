@@ -24,12 +24,14 @@ export function percentile(values: ArrayLike<number>, percent: number): number {
   return percentileOfSorted(Float64Array.from(values).sort(), percent);
 }
 
-function percentileOfSorted(sorted: Float64Array, percent: number): number {
+/** {@link percentile} of values that are in order already. */
+export function percentileOfSorted(sorted: Float64Array, percent: number): number {
   if (sorted.length === 0) return Number.NaN;
   const position = ((sorted.length - 1) * Math.min(100, Math.max(0, percent))) / 100;
   const below = sorted[Math.floor(position)]!;
   const above = sorted[Math.ceil(position)]!;
-  return below + (above - below) * (position - Math.floor(position));
+  // Equal neighbours first: two infinities have no difference.
+  return below === above ? below : below + (above - below) * (position - Math.floor(position));
 }
 
 /** NaN for no values. */

@@ -2,13 +2,17 @@
  * @file One call from a model file to a smaller one, checked: what `tersor quantize` does.
  */
 import { basename } from "node:path";
+import { type Drop, judgeDrops } from "../analyze/drops.ts";
 import { verifyFiles } from "../analyze/isolated.ts";
 import type { DataSpec, TargetMeasurement } from "../analyze/job.ts";
 import { type Judgement, judge } from "../analyze/judge.ts";
+import { compareLedgers, type Ledger, ledgerEntries } from "../analyze/ledger.ts";
 import { UNFOLD } from "../analyze/measure-target.ts";
 import { groupReasons } from "../analyze/reasons.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
+import type { Budget } from "../measure/budget.ts";
 import { describeMachine, type Machine } from "../measure/machine.ts";
+import type { MetricSpec } from "../measure/meter.ts";
 import { compressedSizes, type Sizes } from "../measure/size.ts";
 import { nameFile, readFileBytes, writeModelFile } from "../onnx/file-node.ts";
 import { cleanUp } from "../passes/clean-up.ts";
@@ -55,6 +59,10 @@ export interface QuantizeFileOptions {
   readonly check?: boolean;
   /** Measure peak memory. Default true. */
   readonly memory?: boolean;
+  /** By what the result is judged. Default: the module's score, or top-1 where labels are classes. */
+  readonly metrics?: MetricSpec;
+  /** What a metric may lose. Default: no limit but the judgement's own. */
+  readonly maxDrop?: Budget;
   readonly externalData?: boolean | "auto";
   readonly allowOutside?: boolean;
   readonly seed?: number;
@@ -69,6 +77,8 @@ export interface Attempt {
   readonly byteLength: number;
   /** Seconds that quantizing took, without reading and checking. */
   readonly seconds: number;
+  /** Where the bytes were and are. */
+  readonly ledger: Ledger;
 }
 
 export interface QuantizeFileResult {
@@ -79,12 +89,16 @@ export interface QuantizeFileResult {
   readonly reason: string | undefined;
   readonly report: StepReport;
   readonly seconds: number;
+  /** Where the bytes were, after clean-up, and are, tensor by tensor. */
+  readonly ledger: Ledger;
   /** Schemes that were tried and not taken. */
-  readonly others: readonly (Attempt & { readonly judgements: readonly Judgement[] })[];
+  readonly others: readonly (Omit<Attempt, "ledger"> & { readonly judgements: readonly Judgement[] })[];
   /** The original and the result, per target; empty where nothing was checked. */
   readonly targets: readonly TargetMeasurement[];
   readonly judgements: readonly Judgement[];
-  /** False: it does not load, disagrees, or is slower on a target. */
+  /** What was lost on each target, where there is a limit. */
+  readonly drops: readonly Drop[];
+  /** False: it does not load, disagrees, is slower or loses more than it may on a target. */
   readonly ok: boolean;
   readonly machine: Machine;
 }
@@ -146,19 +160,20 @@ export async function quantizeFile(path: string, options: QuantizeFileOptions = 
         threads: options.threads ?? 1,
         budgetMs: (options.budgetMs ?? 3000) * (attempts.length > 1 ? 1.5 : 1),
         seed: options.seed ?? 0,
+        metrics: options.metrics ?? { fallback: options.maxDrop !== undefined },
       };
       const { progress, signal, memory } = options;
       measured.push(
         await verifyFiles(job, { progress, signal, memory }).catch((error) => Promise.reject(asInputFault(error))),
       );
     }
-    const { index, reason = obstacle } = choose(attempts, measured);
+    const { index, reason = obstacle } = choose(attempts, measured, options.maxDrop);
     const chosen = attempts[index]!;
     const compressed =
       chosen.byteLength <= MAX_COMPRESS_BYTES ? await compressedSizes(chosen.files.map(readFileBytes)) : undefined;
     options.signal?.throwIfAborted();
     workspace.publish(chosen.path);
-    return finish(opened, output, attempts, index, reason, measured, compressed);
+    return finish(opened, output, attempts, index, reason, measured, compressed, options.maxDrop);
   } finally {
     workspace.remove();
   }
@@ -230,6 +245,7 @@ async function attempt(
   const start = performance.now();
   const model = opened.model();
   await cleanUp(model, context);
+  const before = ledgerEntries(model);
   const report = await runStep(model, SCHEMES[scheme], step, context);
   model.metadata.set("tersor", JSON.stringify({ scheme, source: basename(opened.path) }));
   const path = workspace.path(scheme);
@@ -242,6 +258,7 @@ async function attempt(
     report,
     byteLength,
     seconds: (performance.now() - start) / 1000,
+    ledger: compareLedgers(before, ledgerEntries(model)),
     path,
     files: files.map((file) => file.path),
   };
@@ -277,6 +294,7 @@ function evaluationData(
 function choose(
   attempts: readonly Attempt[],
   measured: readonly TargetMeasurement[],
+  maxDrop: Budget | undefined,
 ): { readonly index: number; readonly reason: string | undefined } {
   if (attempts.length === 1) return { index: 0, reason: undefined };
   const run = measured.filter((result) => result.notRunHere === undefined);
@@ -293,6 +311,13 @@ function choose(
   if (agreementRank(dynamicJudged) < agreementRank(weightsJudged)) {
     return { index: 1, reason: `dynamic-int8 ${text((kind) => kind !== "slower")}` };
   }
+  const missed = (which: number): boolean =>
+    maxDrop !== undefined &&
+    judgeDrops(
+      run.map((result) => ({ ...result, files: [result.files[0]!, result.files[which + 1]!] })),
+      maxDrop,
+    ).some(({ ok }) => !ok);
+  if (missed(0) && !missed(1)) return { index: 1, reason: `dynamic-int8 may lose more than ${maxDrop?.text}` };
   const slower = text((kind) => kind === "slower");
   if (slower !== undefined) return { index: 1, reason: `dynamic-int8 is ${slower}` };
   const agrees = agreementRank(dynamicJudged) === 2 ? "agrees with the original and " : "";
@@ -316,6 +341,7 @@ function finish(
   reason: string | undefined,
   measured: readonly TargetMeasurement[],
   compressed: Sizes | undefined,
+  maxDrop: Budget | undefined,
 ): Promise<QuantizeFileResult> {
   const chosen = attempts[index]!;
   const pick = (which: number): TargetMeasurement[] =>
@@ -326,6 +352,7 @@ function finish(
   const judgementsOf = (results: readonly TargetMeasurement[]): Judgement[] =>
     results.filter((result) => result.files.length > 1).map((result) => judge(result.files[1]!, result.files[0]));
   const judgements = judgementsOf(targets);
+  const drops = maxDrop === undefined ? [] : judgeDrops(targets, maxDrop);
   const slower = targets.some((result) => result.files[1]?.latency?.verdict === "slower");
   return describeMachine().then((machine) => ({
     input: { path: opened.path, byteLength: opened.byteLength },
@@ -334,6 +361,7 @@ function finish(
     reason,
     report: chosen.report,
     seconds: chosen.seconds,
+    ledger: chosen.ledger,
     others: attempts
       .map((entry, which) => ({
         scheme: entry.scheme,
@@ -345,7 +373,8 @@ function finish(
       .filter((_entry, which) => which !== index),
     targets,
     judgements,
-    ok: judgements.every((entry) => entry.usable) && !slower,
+    drops,
+    ok: judgements.every((entry) => entry.usable) && !slower && drops.every((drop) => drop.ok),
     machine,
   }));
 }

@@ -3,6 +3,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Sensitivity } from "../../src/analyze/sensitivity.ts";
 import { fieldsOf, kebab } from "../../src/cli/flags.ts";
 import { encodeNpz } from "../../src/data/npz.ts";
 import { readModelFile, writeModelFile } from "../../src/onnx/file-node.ts";
@@ -20,7 +21,7 @@ import { type Finished, tersor } from "./run.ts";
 const ROWS = 16;
 
 const fixtures = new Folder();
-beforeAll(() => {
+beforeAll(async () => {
   fixtures.model("mlp.onnx", MLP);
   const random = createRandom(1);
   for (let i = 0; i < 12; i++) {
@@ -38,6 +39,29 @@ beforeAll(() => {
      export function* evaluation() { for (let i = 4; i < 8; i++) yield sample(i); }
      export function score(outputs, { label }) { console.log("scored", label); return outputs.y.dims[0]; }`,
   );
+  // Labels are what the model itself answers.
+  fixtures.put(
+    "labelled.mjs",
+    `import { readFileSync } from "node:fs";
+     const labels = JSON.parse(readFileSync(new URL("labels.json", import.meta.url), "utf8"));
+     const sample = (i) => ({ inputs: { x: { dims: [${ROWS}, 64], data: Float32Array.from({ length: ${ROWS * 64} }, (_, j) => Math.sin(i * 7 + j * j)) } }, label: labels[i] });
+     export function* evaluation() { for (let i = 0; i < 6; i++) yield sample(i); }`,
+  );
+  const runtime = await createNodeRuntime();
+  const session = await runtime.load({ path: fixtures.at("mlp.onnx") });
+  const labels: number[][] = [];
+  for (let i = 0; i < 6; i++) {
+    const data = Float32Array.from({ length: ROWS * 64 }, (_, j) => Math.sin(i * 7 + j * j));
+    const y = (await session.run({ x: Tensor.float32([ROWS, 64], data) }))["y"]!.floats();
+    labels.push(
+      Array.from({ length: ROWS }, (_, row) => {
+        const scores = [...y.subarray(row * 32, (row + 1) * 32)];
+        return scores.indexOf(Math.max(...scores));
+      }),
+    );
+  }
+  await session.release();
+  fixtures.put("labels.json", JSON.stringify(labels));
 });
 afterAll(() => fixtures.remove());
 
@@ -105,8 +129,10 @@ describe("quantize", () => {
     expect([status, stderr]).toEqual([0, ""]);
     expect(Object.keys(document).sort()).toEqual([
       "command",
+      "drops",
       "input",
       "judgements",
+      "ledger",
       "machine",
       "ok",
       "others",
@@ -157,6 +183,35 @@ describe("quantize", () => {
     expect([result?.generated, result?.dataName, result?.samples]).toEqual([false, "evaluation() of samples.mjs", 4]);
     expect(result?.files.map(({ score }) => score)).toEqual([ROWS, ROWS]);
     expect(stderr).toBe("a module that talks\n");
+  });
+
+  it("judges by the metrics that are asked for, and by what may be lost of them", async () => {
+    const args = ["quantize", "mlp.onnx", "--scheme", "weight-int8", "--data", "labelled.mjs", "--target", "node-cpu"];
+    const asked = ["--metric", "top-1,kl", "--max-drop", "100pt", "-o", "judged.onnx"];
+    const { document, status } = await json<QuantizeFileResult>(...args, ...asked, ...QUICK);
+    expect(status).toBe(0);
+    const [original, result] = document.targets[0]!.files;
+    expect(original?.metrics?.map(({ name, value }) => [name, value])).toEqual([["top-1", 1]]);
+    expect(result?.metrics?.map(({ name, against }) => [name, against])).toEqual([
+      ["top-1", "labels"],
+      ["kl", "original"],
+    ]);
+    expect(document.drops).toMatchObject([{ metric: "top-1", ok: true, target: "node-cpu", limit: 1 }]);
+    expect(document.ledger.after).toBeLessThan(document.ledger.before * 0.4);
+
+    fixtures.model("other.onnx", MLP.replace("random(3)", "random(4)"));
+    const verify = ["verify", "mlp.onnx", "other.onnx", "--data", "labelled.mjs", "--target", "node-cpu", ...QUICK];
+    const missed = await run(...verify, "--max-drop", "1pt");
+    expect(missed.status).toBe(1);
+    expect(missed.stdout).toMatch(/top-1 +100\.0 % → \d+\.\d % {1,2}\(−/);
+    expect(missed.stdout.replace(/\s+/g, " ")).toMatch(/! node-cpu: top-1 loses .* points, at worst .*: over 1pt/);
+    const inside = await run(...verify, "--per-tensor", "--ledger");
+    expect(inside.stdout).toMatch(/error enters or grows at/);
+    expect(inside.stdout).toMatch(/w1 +MatMul +\[64,128\] +32\.8 kB +32\.8 kB +float32, kept/);
+    expect(inside.stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    expect((await run(...verify, "--max-drop", "1")).status).toBe(2);
+    expect((await run(...verify, "--metric", "accuracy")).stderr).toMatch(/Expected one or more of top-1/);
+    expect((await run(...verify, "--metric", "dice")).stderr).toMatch(/metric dice: .*expected a map/);
   });
 
   it("--no-check writes without running, and says so", async () => {
@@ -250,6 +305,18 @@ describe("inspect", () => {
     const { document, status, stderr } = await json<Document>("inspect", "mlp.onnx");
     expect([status, stderr, document.command]).toEqual([0, "", "inspect"]);
     expect([document.tensors.length, document.integer.eligible]).toEqual([3, 2]);
+  });
+
+  it("ranks nodes by what quantizing them costs", async () => {
+    const args = ["inspect", "mlp.onnx", "--sensitivity", "--data", "samples", "--samples", "3"];
+    const { stdout, status, stderr } = await run(...args);
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/mlp\.onnx {3}static-int8\n\n {2}quantized alone .*noise +of all +saves/);
+    expect(stdout.match(/MatMul/g)?.length).toBeGreaterThanOrEqual(2);
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    const keep = await json<{ readonly sensitivity: Sensitivity }>(...args.slice(0, 3), "keep-one", ...args.slice(3));
+    expect(keep.document.sensitivity).toMatchObject({ mode: "keep-one", samples: 3, metric: "sqnr" });
+    expect((await run("inspect", "mlp.onnx", "--sensitivity", "--scheme", "float16")).stderr).toMatch(/got float16/);
   });
 });
 

@@ -8,7 +8,7 @@ import { describeMachine } from "../../measure/machine.ts";
 import { runnableFiles } from "../../recipe/runnable.ts";
 import { DEFAULT_TARGETS } from "../../runtime/targets.ts";
 import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
-import { addMeasureFlags, type MeasureFlags } from "../flags.ts";
+import { addMeasureFlags, addMetricFlags, type MeasureFlags } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
 import { agreementCell, renderConditions } from "../render/measurement.ts";
 import { paragraph, renderTable, WIDTH } from "../render/table.ts";
@@ -30,6 +30,7 @@ export function addDoctor(program: Command, signal: AbortSignal): void {
     .argument("<path>", "a folder of .onnx files, or one file")
     .option("--original <file>", "the original, where it is not found by its name or size");
   addMeasureFlags(command);
+  const metrics = addMetricFlags(command, { drop: false });
   command.action(async (path: string, flags: Flags) => {
     const progress = createProgress();
     const allowOutside = flags.allowExternalOutside;
@@ -45,6 +46,7 @@ export function addDoctor(program: Command, signal: AbortSignal): void {
             threads: flags.threads ?? 1,
             budgetMs: flags.time ?? 3000,
             seed: flags.seed ?? 0,
+            metrics: metrics.spec(flags),
             memory: flags.memory,
             progress: progress.update,
             runnable: (file) => (readable(family, file) ? runnable.path(file) : file),

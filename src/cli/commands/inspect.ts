@@ -1,25 +1,37 @@
 /**
  * @file `tersor inspect`: what is in a model.
  */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { type Inspection, inspectModel } from "../../analyze/inspect.ts";
+import { SENSITIVITY_MODES, type SensitivityMode } from "../../analyze/sensitivity.ts";
+import type { MetricSpec } from "../../measure/meter.ts";
 import { nameFile } from "../../onnx/file-node.ts";
 import { cleanUp } from "../../passes/clean-up.ts";
 import { openModel } from "../../recipe/open.ts";
+import { schemeOf, sensitivityOfFile } from "../../recipe/sensitivity-file.ts";
+import { SCHEME_NAMES } from "../../recipe/steps.ts";
 import { createAnyRuntime } from "../../runtime/create-node.ts";
 import { formatBytes, formatCount } from "../../util/format.ts";
-import { parseCount } from "../flags.ts";
-import { print, printJson } from "../output.ts";
+import { addMetricFlags, type MetricFlags, parseCount, parseDuration, parseNumber, parseShape } from "../flags.ts";
+import { createProgress, print, printJson } from "../output.ts";
 import { paragraph, plain, renderTable, shorten, WIDTH } from "../render/table.ts";
+import { renderSensitivity } from "../render/tensors.ts";
 
-interface Flags {
+interface Flags extends MetricFlags {
   readonly tensors: number;
   readonly allowExternalOutside?: boolean;
   readonly json?: boolean;
+  readonly sensitivity?: SensitivityMode;
+  readonly scheme?: string;
+  readonly data?: string;
+  readonly samples?: number;
+  readonly time?: number;
+  readonly shape?: Readonly<Record<string, readonly number[]>>;
+  readonly seed?: number;
 }
 
-export function addInspect(program: Command): void {
-  program
+export function addInspect(program: Command, signal: AbortSignal): void {
+  const command = program
     .command("inspect")
     .summary("show what is in a model and what each scheme could do with it")
     .description("Shows inputs, operators, the largest tensors, and what can be quantized and what not, and why.")
@@ -27,15 +39,60 @@ export function addInspect(program: Command): void {
     .option("--tensors <number>", "how many of the largest tensors to list", parseCount, 10)
     .option("--allow-external-outside", "read external data outside of the model's folder")
     .option("--json", "print one JSON document on standard output, with all tensors")
-    .action(async (path: string, flags: Flags) => {
-      const opened = openModel(path, { allowOutside: flags.allowExternalOutside });
-      const cleaned = opened.model();
-      const runtime = await createAnyRuntime().catch(() => undefined);
-      await cleanUp(cleaned, { runtime }).catch((error) => Promise.reject(nameFile(error, path)));
-      const inspection = inspectModel(opened.model(), cleaned);
-      if (flags.json) printJson({ command: "inspect", path, byteLength: opened.byteLength, ...inspection });
-      else print(render(path, opened.byteLength, inspection, flags.tensors));
+    .addOption(
+      new Option("--sensitivity [mode]", "rank the nodes by what quantizing each alone loses, or keeping it wins back")
+        .choices([...SENSITIVITY_MODES])
+        .preset("quantize-one"),
+    )
+    .option("--scheme <name>", `for --sensitivity: ${SCHEME_NAMES.join(", ")} (default: static-int8 with --data)`)
+    .option("--data <path>", "for --sensitivity: samples, as for quantize; 'random' generates them")
+    .option("--samples <number>", "for --sensitivity: samples to run and calibrate on (default: 16)", parseCount)
+    .option("--time <duration>", "for --sensitivity: begin no further node after it (default: 5m)", parseDuration)
+    .option("--shape <name=dims>", "shape of a generated input, such as x=1,3,224,224", parseShape)
+    .option("--seed <number>", "seed of generated inputs (default: 0)", parseNumber);
+  const metrics = addMetricFlags(command, { drop: false });
+  command.action(async (path: string, flags: Flags) => {
+    if (flags.sensitivity !== undefined) {
+      await rankNodes(path, flags, metrics.spec(flags), signal);
+      return;
+    }
+    const opened = openModel(path, { allowOutside: flags.allowExternalOutside });
+    const cleaned = opened.model();
+    const runtime = await createAnyRuntime().catch(() => undefined);
+    await cleanUp(cleaned, { runtime }).catch((error) => Promise.reject(nameFile(error, path)));
+    const inspection = inspectModel(opened.model(), cleaned);
+    if (flags.json) printJson({ command: "inspect", path, byteLength: opened.byteLength, ...inspection });
+    else print(render(path, opened.byteLength, inspection, flags.tensors));
+  });
+}
+
+/** `--sensitivity`: every node costs a model that is made, loaded and run. */
+async function rankNodes(path: string, flags: Flags, metric: MetricSpec, signal: AbortSignal): Promise<void> {
+  const progress = createProgress();
+  try {
+    const { data, samples, time, shape, seed, allowExternalOutside } = flags;
+    const found = await sensitivityOfFile(path, {
+      scheme: schemeOf(flags.scheme ?? (data === undefined ? "dynamic-int8" : "static-int8")),
+      mode: flags.sensitivity,
+      data,
+      samples,
+      budgetMs: time,
+      shapes: shape,
+      seed,
+      metric,
+      allowOutside: allowExternalOutside,
+      progress: progress.update,
+      signal,
     });
+    progress.clear();
+    if (flags.json) printJson({ command: "inspect", path, sensitivity: found });
+    else
+      print(
+        `${shorten(plain(path), WIDTH - found.scheme.length - 3)}   ${found.scheme}\n\n${renderSensitivity(found)}`,
+      );
+  } finally {
+    progress.clear();
+  }
 }
 
 function render(path: string, byteLength: number, found: Inspection, limit: number): string {

@@ -7,12 +7,19 @@ import { SCHEME_ALIASES, SCHEME_NAMES, SCHEMES, type SchemeName } from "../../re
 import type { TargetName } from "../../runtime/targets.ts";
 import { OptionError } from "../../util/errors.ts";
 import { formatBytes, formatRatio } from "../../util/format.ts";
-import { addMeasureFlags, addStepFlags, parseCount } from "../flags.ts";
+import { addMeasureFlags, addMetricFlags, addStepFlags, type MetricFlags, parseCount } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
-import { renderConditions, renderHead, renderLeftAlone, renderTargets, renderVerdict } from "../render/measurement.ts";
+import {
+  renderConditions,
+  renderDrops,
+  renderHead,
+  renderLeftAlone,
+  renderTargets,
+  renderVerdict,
+} from "../render/measurement.ts";
 import { paragraph, WIDTH } from "../render/table.ts";
 
-interface Flags extends Readonly<Record<string, unknown>> {
+interface Flags extends MetricFlags, Readonly<Record<string, unknown>> {
   readonly output?: string;
   readonly scheme: string;
   readonly data?: string;
@@ -49,6 +56,7 @@ export function addQuantize(program: Command, signal: AbortSignal): void {
     .option("--external-data", "write the weights into a data file beside the model")
     .option("--verbose", "list every node that was left in float");
   addMeasureFlags(command);
+  const metrics = addMetricFlags(command);
   const names = addStepFlags(
     command,
     Object.values(SCHEMES).map((step) => step.options),
@@ -75,6 +83,8 @@ export function addQuantize(program: Command, signal: AbortSignal): void {
         memory: flags.memory,
         check: flags.check,
         seed: flags.seed,
+        metrics: metrics.spec(flags),
+        maxDrop: flags.maxDrop,
         externalData: flags.externalData,
         allowOutside: flags.allowExternalOutside,
         step,
@@ -131,9 +141,11 @@ function render(result: QuantizeFileResult, verbose: boolean): string {
     (result.judgements[index]?.problems ?? []).map((problem) => `${entry.target}: ${problem}`),
   );
   if (output.byteLength >= input.byteLength) problems.push("not smaller than the original");
-  if (problems.length > 0) blocks.push("", ...problems.flatMap((problem) => paragraph(`! ${problem}`, WIDTH, "  ")));
+  const lines = [...problems.map((problem) => `! ${problem}`), ...renderDrops(result.drops)];
+  if (lines.length > 0) blocks.push("", ...lines.flatMap((line) => paragraph(line, WIDTH, "  ")));
+  const marked = lines.filter((line) => line.startsWith("!")).length;
   const names = run.map(({ target }) => target).join(", ");
-  if (run.length > 0) blocks.push("", renderVerdict(result.ok, names, problems.length));
+  if (run.length > 0) blocks.push("", renderVerdict(result.ok, names, marked));
   else if (result.targets.length > 0) blocks.push("", "  Not checked: none of the targets runs here.");
   else blocks.push("", "  Not checked: it was neither loaded nor run (--no-check).");
   return blocks.join("\n");

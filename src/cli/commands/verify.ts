@@ -2,25 +2,34 @@
  * @file `tersor verify`: one file: loads, runs, how fast; two: compared on every target.
  */
 import type { Command } from "commander";
+import { type Drop, judgeDrops } from "../../analyze/drops.ts";
 import { verifyFiles } from "../../analyze/isolated.ts";
 import type { DataSpec, TargetMeasurement } from "../../analyze/job.ts";
 import { judge } from "../../analyze/judge.ts";
+import { describeMetric } from "../../analyze/metric-text.ts";
 import { describeMachine, type Machine } from "../../measure/machine.ts";
+import { compareFiles, ledgerOfFiles } from "../../recipe/compare-files.ts";
 import { openModel } from "../../recipe/open.ts";
 import { runnableFiles } from "../../recipe/runnable.ts";
 import { DEFAULT_TARGETS, TARGET_NAMES, TARGETS, type TargetName } from "../../runtime/targets.ts";
 import { OptionError } from "../../util/errors.ts";
 import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
-import { addMeasureFlags, type MeasureFlags } from "../flags.ts";
+import { addMeasureFlags, addMetricFlags, type MeasureFlags, type MetricFlags } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
-import { renderConditions, renderHead, renderTargets, renderVerdict } from "../render/measurement.ts";
+import { renderConditions, renderDrops, renderHead, renderTargets, renderVerdict } from "../render/measurement.ts";
 import { paragraph, plain, renderTable, WIDTH } from "../render/table.ts";
+import { renderLedger, renderTensorErrors } from "../render/tensors.ts";
 
 /** The samples that the flags ask for; without data, generated inputs. */
 export function dataSpec(flags: Pick<MeasureFlags, "data" | "samples" | "shape">): DataSpec {
   const { data, samples, shape } = flags;
   if (data === undefined || data === "random") return { kind: "generated", shapes: shape, count: samples ?? 4 };
   return { kind: "path", path: data, limit: samples ?? 100 };
+}
+
+interface Flags extends MeasureFlags, MetricFlags {
+  readonly perTensor?: boolean;
+  readonly ledger?: boolean;
 }
 
 export function addVerify(program: Command, signal: AbortSignal): void {
@@ -34,7 +43,11 @@ export function addVerify(program: Command, signal: AbortSignal): void {
     .argument("<original>", "an .onnx file")
     .argument("[other]", "the file to compare with it");
   addMeasureFlags(command);
-  command.action(async (original: string, other: string | undefined, flags: MeasureFlags) => {
+  const metrics = addMetricFlags(command);
+  command
+    .option("--per-tensor", "compare every value inside the two models, too: where the error enters and grows")
+    .option("--ledger", "list the tensors of both files with their bytes");
+  command.action(async (original: string, other: string | undefined, flags: Flags) => {
     const progress = createProgress();
     const runnable = runnableFiles(flags.allowExternalOutside);
     try {
@@ -55,19 +68,48 @@ export function addVerify(program: Command, signal: AbortSignal): void {
           threads: flags.threads ?? 1,
           budgetMs: flags.time ?? 3000,
           seed: flags.seed ?? 0,
+          metrics: metrics.spec(flags),
         };
         targets.push(await verifyFiles(job, { progress: progress.update, signal, memory: flags.memory }));
       }
+      const perTensor =
+        flags.perTensor && other !== undefined
+          ? await compareFiles(original, other, flags, { progress: progress.update, signal })
+          : undefined;
+      const ledger =
+        flags.ledger && other !== undefined
+          ? await ledgerOfFiles(original, other, flags.allowExternalOutside)
+          : undefined;
       progress.clear();
       const machine = await describeMachine();
       const judgements = targets.flatMap((result) => result.files.slice(1).map((file) => judge(file, result.files[0])));
-      const ok = targets.every((result) =>
-        result.files
-          .slice(1)
-          .every((file) => judge(file, result.files[0]).usable && file.latency?.verdict !== "slower"),
-      );
-      if (flags.json) printJson({ command: "verify", original, other, sizes, ok, targets, judgements, machine });
-      else print(render(original, other, sizes, targets, machine, ok));
+      const drops = flags.maxDrop === undefined ? [] : judgeDrops(targets, flags.maxDrop);
+      const ok =
+        drops.every((drop) => drop.ok) &&
+        targets.every((result) =>
+          result.files
+            .slice(1)
+            .every((file) => judge(file, result.files[0]).usable && file.latency?.verdict !== "slower"),
+        );
+      if (flags.json)
+        printJson({
+          command: "verify",
+          original,
+          other,
+          sizes,
+          ok,
+          targets,
+          judgements,
+          drops,
+          machine,
+          perTensor,
+          ledger,
+        });
+      else {
+        print(render(original, other, sizes, targets, machine, ok, drops));
+        if (perTensor !== undefined) print(`\n${renderTensorErrors(perTensor)}`);
+        if (ledger !== undefined) print(`\n${renderLedger(ledger)}`);
+      }
       process.exitCode = ok ? 0 : 1;
     } finally {
       progress.clear();
@@ -95,6 +137,7 @@ function render(
   targets: readonly TargetMeasurement[],
   machine: Machine,
   ok: boolean,
+  drops: readonly Drop[],
 ): string {
   if (other === undefined) {
     const rows = targets.map((result) => {
@@ -117,6 +160,11 @@ function render(
       `${plain(original)}   ${formatBytes(sizes[0]!)}`,
       "",
       renderTable(columns, rows, WIDTH),
+      ...targets.flatMap(({ target, files }) =>
+        (files[0]?.metrics ?? []).flatMap((metric) =>
+          paragraph(`${target}: ${metric.name} ${describeMetric(metric)}`, WIDTH, "  "),
+        ),
+      ),
       "",
       renderConditions(targets, machine),
       ...renderSkipped(targets),
@@ -127,6 +175,7 @@ function render(
       .slice(1)
       .flatMap((file) => judge(file, result.files[0]).problems.map((problem) => `! ${result.target}: ${problem}`)),
   );
+  const lines = [...problems, ...renderDrops(drops)];
   const sizeNote = `${formatBytes(sizes[0]!)} → ${formatBytes(sizes[1]!)}  ${formatRatio(sizes[1]! / sizes[0]!)}`;
   const names = targets
     .filter(({ files }) => files.length > 0)
@@ -139,9 +188,9 @@ function render(
     "",
     renderConditions(targets, machine),
     "",
-    ...problems.flatMap((line) => paragraph(line, WIDTH, "  ")),
-    ...(problems.length > 0 ? [""] : []),
-    renderVerdict(ok, names, problems.length),
+    ...lines.flatMap((line) => paragraph(line, WIDTH, "  ")),
+    ...(lines.length > 0 ? [""] : []),
+    renderVerdict(ok, names, lines.filter((line) => line.startsWith("!")).length),
   ].join("\n");
 }
 

@@ -1,8 +1,10 @@
 /**
  * @file Measurements as a person reads them.
  */
+import type { Drop } from "../../analyze/drops.ts";
 import type { FileMeasurement, TargetMeasurement } from "../../analyze/job.ts";
 import { formatConfig, formatDecibels, percent, verdictOf, worstOutput } from "../../analyze/judge.ts";
+import { describeMetric } from "../../analyze/metric-text.ts";
 import { groupReasons } from "../../analyze/reasons.ts";
 import type { Machine } from "../../measure/machine.ts";
 import type { LeftAlone } from "../../step/step.ts";
@@ -13,7 +15,7 @@ import { paragraph, plain, WIDTH } from "./table.ts";
 export function agreementText(measured: FileMeasurement): string {
   const worst = worstOutput(measured);
   if (worst?.kind !== "float") return agreementCell(measured);
-  const rows = worst.agreementArgmax === undefined ? "" : `, top-1 ${percent(worst.agreementArgmax)}`;
+  const rows = worst.agreementArgmax === undefined ? "" : `, same top-1 ${percent(worst.agreementArgmax)}`;
   return `SQNR ${formatDecibels(worst.sqnr)}${rows}`;
 }
 
@@ -66,9 +68,7 @@ function renderTarget(result: TargetMeasurement): string {
       continue;
     }
     row("agreement", agreementText(file));
-    if (file.score !== undefined && original?.score !== undefined) {
-      row("score", `${original.score.toFixed(4)} → ${file.score.toFixed(4)}`);
-    }
+    for (const metric of file.metrics ?? []) row(metric.name, describeMetric(metric));
     if (file.latency !== undefined && original?.latency !== undefined) {
       const p50 = `${formatMilliseconds(original.latency.p50)} → ${formatMilliseconds(file.latency.p50)}`;
       row("latency p50", `${p50}, ${speedCell(file)}`);
@@ -83,6 +83,11 @@ function renderTarget(result: TargetMeasurement): string {
     }
   }
   return lines.join("\n");
+}
+
+/** One line per metric and target: with ! where the file may have lost more than it may. */
+export function renderDrops(drops: readonly Drop[]): string[] {
+  return drops.map(({ ok, target, text }) => `${ok ? "✓" : "!"} ${target}: ${text}`);
 }
 
 /** What was measured on what: one paragraph. */
