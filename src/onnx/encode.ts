@@ -87,6 +87,8 @@ class Writer {
   #top = 0;
   /** Where shared messages stand that were written already. */
   readonly #written: Map<object, Span> = new Map();
+  /** Why: see Reader.kept. */
+  static readonly kept: Writer = new Writer();
 
   get #length(): number {
     return this.#total + this.#flushed - this.#position;

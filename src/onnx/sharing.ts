@@ -3,7 +3,7 @@
  * thousands of times, and most of the reader's time is garbage collection. Shared messages are frozen.
  */
 import type { Schema } from "./schema.ts";
-import { hashBytes, type Reader, sameBytes } from "./wire.ts";
+import { hashBytes, Reader, sameBytes } from "./wire.ts";
 
 /** Longer messages hardly repeat. */
 const MAX_SHARED_BYTES = 128;
@@ -19,6 +19,8 @@ export class Sharing {
   readonly #messages: (object | undefined)[] = new Array(SLOTS).fill(undefined);
   /** 1 where the message was found again, and is frozen since. */
   readonly #frozen = new Uint8Array(SLOTS);
+  /** Why: see {@link Reader.kept}. */
+  static readonly kept: Sharing = new Sharing(Reader.kept);
 
   constructor(reader: Reader) {
     this.#reader = reader;

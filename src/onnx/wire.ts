@@ -34,6 +34,14 @@ export class Reader {
   high = 0;
   /** Node's Buffer makes strings twice as fast as the language does. */
   readonly #buffer: Latin1 | undefined;
+  /**
+   * V8 forgets a class's shape, and all code compiled for it, when it collects garbage while no instance is alive. This one
+   * has read a number of 64 bits: `low` and `high` are doubles in it as in every reader that meets a negative number.
+   */
+  static readonly kept: Reader = new Reader(Uint8Array.of(255, 255, 255, 255, 255, 255, 255, 255, 255, 1));
+  static {
+    Reader.kept.varint(10);
+  }
 
   constructor(bytes: Uint8Array, position = 0) {
     this.bytes = bytes;
