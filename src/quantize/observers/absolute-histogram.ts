@@ -2,16 +2,14 @@
  * @file A histogram of magnitudes |x| with equal bins from the first sample's smallest magnitude on. Where larger ones come,
  * bins of the same width are added. Source: onnxruntime's HistogramCollector (`collect_absolute_value`).
  *
- * Deviations: magnitudes below the first bin, which onnxruntime drops from the second sample on, count in it; beyond 4,096
- * bins (or twice those of the start), pairs of bins are merged.
+ * Deviations: magnitudes below the first bin, which onnxruntime drops from the second sample on, count in it; beyond
+ * the limit, pairs of bins are merged.
  */
 import { float32, linspace } from "./centred-histogram.ts";
 import { countByEdges } from "./count-loops.ts";
 import { damaged, savedFloats, shortest } from "./frame.ts";
 import { type GroupHistogram, packCounts, unpackCounts } from "./group-histograms.ts";
 import type { SavedFields } from "./observer.ts";
-
-const GROWN_BINS = 4096;
 
 /** Magnitudes on their way into the loop. */
 const scratch = new Float32Array(4096);
@@ -23,11 +21,12 @@ export class AbsoluteHistogram implements GroupHistogram {
   readonly #limit: number;
   #wanted = 0;
 
-  constructor(bins: number, saved?: SavedFields) {
-    this.#limit = Math.max(GROWN_BINS, 2 * bins);
+  /** @param limit bins up to which it grows, at least twice those it starts with. */
+  constructor(bins: number, limit: number, saved?: SavedFields) {
+    this.#limit = limit;
     if (saved === undefined) this.counts = new Float64Array(bins);
     else {
-      this.counts = unpackCounts(saved, (length) => length > 0 && length <= this.#limit);
+      this.counts = unpackCounts(saved, (length) => length > 0 && length <= limit);
       this.edges = savedFloats(saved, "edges", this.counts.length + 1);
       if (this.edges.some((edge, i, all) => i > 0 && edge < all[i - 1]!))
         throw damaged("edges", "expected them to ascend");
@@ -40,14 +39,14 @@ export class AbsoluteHistogram implements GroupHistogram {
       const { counts, edges } = this;
       const bins = counts.length;
       // numpy.arange(last + width, wanted + width, width) in float32.
-      const width = edges[1]! - edges[0]!;
+      const width = Math.fround(edges[1]! - edges[0]!);
       const start = float32(edges[bins]! + width);
       const added = Math.max(Math.ceil(float32(float32(this.#wanted + width) - start) / width), 1);
       if (!(bins + added <= this.#limit)) {
         this.#mergePairs();
         continue;
       }
-      const delta = float32(start + width) - start;
+      const delta = Math.fround(float32(start + width) - start);
       this.counts = new Float64Array(bins + added);
       this.counts.set(counts);
       this.edges = Float64Array.from({ length: bins + added + 1 }, (_, i) =>

@@ -28,7 +28,7 @@ export const entropyKind: ObserverKind = {
       groups,
       options,
       DEFAULT_BINS,
-      (bins, fields) => new CentredHistogram(bins, groups === 1, fields),
+      (bins, limit, fields) => new CentredHistogram(bins, limit, fields),
       (histogram, min, max) => {
         const { start, end } = leastDivergence(histogram.counts);
         const edges = histogram.edges();
