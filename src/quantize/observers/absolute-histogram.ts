@@ -16,7 +16,7 @@ const scratch = new Float32Array(4096);
 
 export class AbsoluteHistogram implements GroupHistogram {
   counts: Float64Array;
-  /** Ends of the bins, float32; undefined before the first sample. */
+  /** Ends of the bins; undefined before the first sample. New ones are rounded to float32 only after the sample. */
   edges: Float64Array | undefined;
   readonly #limit: number;
   #wanted = 0;
@@ -35,10 +35,11 @@ export class AbsoluteHistogram implements GroupHistogram {
 
   grow(min: number, max: number): void {
     this.#wanted = Math.max(Math.abs(min), Math.abs(max));
+    this.edges = this.edges?.map(Math.fround);
     while (this.edges !== undefined && this.#wanted > this.edges.at(-1)!) {
       const { counts, edges } = this;
       const bins = counts.length;
-      // numpy.arange(last + width, wanted + width, width) in float32.
+      // numpy.arange(last + width, wanted + width, width): steps in float64 between ends in float32.
       const width = Math.fround(edges[1]! - edges[0]!);
       const start = float32(edges[bins]! + width);
       const added = Math.max(Math.ceil(float32(float32(this.#wanted + width) - start) / width), 1);
@@ -46,11 +47,11 @@ export class AbsoluteHistogram implements GroupHistogram {
         this.#mergePairs();
         continue;
       }
-      const delta = Math.fround(float32(start + width) - start);
+      const delta = float32(start + width) - start;
       this.counts = new Float64Array(bins + added);
       this.counts.set(counts);
       this.edges = Float64Array.from({ length: bins + added + 1 }, (_, i) =>
-        i <= bins ? edges[i]! : float32(start + Math.fround((i - bins - 1) * delta)),
+        i <= bins ? edges[i]! : start + (i - bins - 1) * delta,
       );
       // Rounding may leave the last edge just below.
       if (this.edges[bins + added]! < this.#wanted) this.edges[bins + added] = this.#wanted;

@@ -87,7 +87,7 @@ describe.each(OBSERVER_NAMES)("%s", (name) => {
   });
 
   test.each([1e-40, 1e-20, 1e20, 1e38])("values around %d", (size) => {
-    for (const scheme of SCHEMES) {
+    for (const scheme of [UINT8, INT8, { ...INT8, dtype: "int16" }] as const) {
       const observer = observed(name, { scheme }, [normal(300, 1, size / 10), normal(300, 2, size / 2)]);
       const [min, max] = rangeOf(observer) as [number, number];
       expect(Number.isFinite(min) && Number.isFinite(max) && min < 0 && max > 0).toBe(true);

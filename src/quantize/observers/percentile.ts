@@ -36,7 +36,8 @@ export const percentileKind: ObserverKind = {
         (bins, limit, fields) => new AbsoluteHistogram(bins, limit, fields),
         ({ counts, edges }, min, max) => {
           const [index] = cumulative(counts, [percentile / 100]);
-          return clip(-edges![index!]!, edges![index!]!, min, max);
+          const threshold = Math.fround(edges![index!]!);
+          return clip(-threshold, threshold, min, max);
         },
         saved,
       );
