@@ -15,8 +15,8 @@ export type WeightSearch = "min-max" | "mse";
 /** Values of a group that candidates are tried on. */
 const SAMPLE = 2048;
 /** Shares of the extremes: eight candidates, then four around the best. */
-const COARSE = [0.94, 0.88, 0.82, 0.75, 0.67, 0.58, 0.48, 0.36];
-const FINE = [1.035, 0.965, 1.0175, 0.9825];
+const COARSE = Float64Array.of(0.94, 0.88, 0.82, 0.75, 0.67, 0.58, 0.48, 0.36);
+const FINE = Float64Array.of(1.035, 0.965, 1.0175, 0.9825);
 
 /**
  * A range for each group of a view, for `qparamsFromRanges`.
@@ -88,36 +88,102 @@ function leastError(values: Float32Array, min: number, max: number, scheme: QSch
   const low = Math.min(min, 0);
   const high = Math.max(max, 0);
   if (low === 0 && high === 0) return extremes;
-  const tried = sampled(values);
-  const { qmin, qmax } = codeRange(scheme);
-  let share = { low: 1, high: 1 };
-  let least = squaredError(tried, extremes, scheme, Number.POSITIVE_INFINITY);
-  const attempt = (a: number, b: number): void => {
-    const error = squaredError(tried, { min: Math.fround(low * a), max: Math.fround(high * b) }, scheme, least);
-    if (error < least) {
-      least = error;
-      share = { low: a, high: b };
-    }
-  };
-  if (scheme.symmetric || low === 0 || high === 0) {
-    // -8 … 7: with this range the largest positive value is a code, too.
-    if (scheme.symmetric && qmax < -qmin) attempt((qmax - qmin) / 2 / qmax, (qmax - qmin) / 2 / qmax);
-    for (const factor of COARSE) attempt(factor, factor);
-    const best = share;
-    for (const factor of FINE) attempt(best.low * factor, best.high * factor);
-  } else {
-    for (const factor of COARSE) attempt(factor, factor);
-    for (const factor of COARSE) attempt(share.low, factor);
-    for (const factor of COARSE) attempt(factor, share.high);
-    const best = share;
-    for (const factor of FINE) attempt(best.low * factor, share.high);
-    for (const factor of FINE) attempt(share.low, best.high * factor);
-  }
-  if (share.low === 1 && share.high === 1) return extremes;
-  const found = { min: Math.fround(low * share.low), max: Math.fround(high * share.high) };
-  if (tried === values) return found;
+  if (scheme.symmetric || low === 0 || high === 0) searchTogether(sampled(values), low, high, scheme);
+  else searchApart(sampled(values), low, high, scheme);
+  const a = best[0]!;
+  const b = best[1]!;
+  if (a === 1 && b === 1) return extremes;
+  const found = { min: Math.fround(low * a), max: Math.fround(high * b) };
   const bound = squaredError(values, extremes, scheme, Number.POSITIVE_INFINITY);
   return squaredError(values, found, scheme, bound) < bound ? found : extremes;
+}
+
+/** What the searches found: the shares of low and high. One array for all, since groups are many and small. */
+const best = Float64Array.of(1, 1);
+
+/** One share for both ends: symmetric, or values of one sign. */
+function searchTogether(values: Float32Array, low: number, high: number, scheme: QScheme): void {
+  const { qmin, qmax } = codeRange(scheme);
+  const { symmetric } = scheme;
+  const span = symmetric ? Math.max(-low, high) : high - low;
+  const steps = symmetric ? (qmax - qmin) / 2 : qmax - qmin;
+  const zero = symmetric ? (qmin < 0 ? 0 : (qmin + qmax + 1) >> 1) : low < 0 ? qmax : qmin;
+  // -8 … 7: with this range the largest positive value is a code, too.
+  const first = symmetric && qmax - zero < zero - qmin ? steps / (qmax - zero) : 1;
+  let least = Number.POSITIVE_INFINITY;
+  let share = 1;
+  let centre = 1;
+  for (let k = -2; k < COARSE.length + FINE.length; k++) {
+    if (k === COARSE.length) centre = share;
+    const tried = k === -2 ? 1 : k === -1 ? first : k < COARSE.length ? COARSE[k]! : centre * FINE[k - COARSE.length]!;
+    const error = roughError(values, (span * tried) / steps, qmin - zero, qmax - zero, least);
+    if (error >= least) continue;
+    least = error;
+    share = tried;
+  }
+  best[0] = share;
+  best[1] = share;
+}
+
+/** Each end in turn, coarse and then fine. */
+function searchApart(values: Float32Array, low: number, high: number, scheme: QScheme): void {
+  const { qmin, qmax } = codeRange(scheme);
+  let least = Number.POSITIVE_INFINITY;
+  let a = 1;
+  let b = 1;
+  for (let phase = 0; phase < 4; phase++) {
+    const shares = phase < 2 ? COARSE : FINE;
+    const centreA = phase < 2 ? 1 : a;
+    const centreB = phase < 2 ? 1 : b;
+    for (let k = phase === 0 ? -1 : 0; k < shares.length; k++) {
+      const share = k < 0 ? 1 : shares[k]!;
+      const triedA = phase % 2 === 0 ? a : centreA * share;
+      const triedB = phase % 2 === 0 ? centreB * share : b;
+      const scale = (high * triedB - low * triedA) / (qmax - qmin);
+      const zero = qmin + Math.floor((-low * triedA) / scale + 0.5);
+      const error = roughError(values, scale, qmin - zero, qmax - zero, least);
+      if (error >= least) continue;
+      least = error;
+      a = triedA;
+      b = triedB;
+    }
+  }
+  best[0] = a;
+  best[1] = b;
+}
+
+const MAGIC = 1.5 * 2 ** 52;
+
+/** {@link squaredError} without its roundings to float32: to choose by. */
+function roughError(values: Float32Array, scale: number, low: number, high: number, limit: number): number {
+  const inverse = 1 / scale;
+  const bound = limit * inverse * inverse;
+  const { length } = values;
+  let error = 0;
+  for (let from = 0; from < length; from += 64) {
+    const end = Math.min(from + 64, length);
+    let even = 0;
+    let odd = 0;
+    let i = from;
+    for (; i + 1 < end; i += 2) {
+      const a = values[i]! * inverse;
+      const b = values[i + 1]! * inverse;
+      let codeA = a + MAGIC - MAGIC;
+      let codeB = b + MAGIC - MAGIC;
+      codeA = codeA < low ? low : codeA > high ? high : codeA;
+      codeB = codeB < low ? low : codeB > high ? high : codeB;
+      even += (a - codeA) * (a - codeA);
+      odd += (b - codeB) * (b - codeB);
+    }
+    if (i < end) {
+      const a = values[i]! * inverse;
+      const code = Math.min(Math.max(a + MAGIC - MAGIC, low), high);
+      even += (a - code) * (a - code);
+    }
+    error += even + odd;
+    if (error > bound) return Number.POSITIVE_INFINITY;
+  }
+  return error * scale * scale;
 }
 
 /** At most 2,048 of a group's values, evenly spaced. */
@@ -128,8 +194,6 @@ function sampled(values: Float32Array): Float32Array {
   return sample;
 }
 
-const MAGIC = 1.5 * 2 ** 52;
-
 /** Σ (x - dequantized)², with the codes that `quantize` gives; something above `limit` where it is above. */
 function squaredError(values: Float32Array, { min, max }: Range, scheme: QScheme, limit: number): number {
   const { scale, zeroPoint } = chooseQParams(min, max, scheme);
@@ -137,43 +201,16 @@ function squaredError(values: Float32Array, { min, max }: Range, scheme: QScheme
   const low = qmin - zeroPoint;
   const high = qmax - zeroPoint;
   const inverse = 1 / scale;
-  if (values.length <= 64) return partialError(values, 0, values.length, scale, inverse, low, high);
   let error = 0;
-  for (let from = 0; from < values.length; from += 256) {
-    error += partialError(values, from, Math.min(from + 256, values.length), scale, inverse, low, high);
-    if (error > limit) break;
+  for (let from = 0; from < values.length && error <= limit; from += 256) {
+    const end = Math.min(from + 256, values.length);
+    for (let i = from; i < end; i++) {
+      const x = values[i]!;
+      let code = Math.fround(x * inverse) + MAGIC - MAGIC;
+      code = code < low ? low : code > high ? high : code;
+      const rest = x - Math.fround(code * scale);
+      error += rest * rest;
+    }
   }
   return error;
-}
-
-function partialError(
-  values: Float32Array,
-  start: number,
-  end: number,
-  scale: number,
-  inverse: number,
-  low: number,
-  high: number,
-): number {
-  let even = 0;
-  let odd = 0;
-  let i = start;
-  for (; i + 1 < end; i += 2) {
-    const a = values[i]!;
-    const b = values[i + 1]!;
-    let codeA = Math.fround(a * inverse) + MAGIC - MAGIC;
-    let codeB = Math.fround(b * inverse) + MAGIC - MAGIC;
-    codeA = codeA < low ? low : codeA > high ? high : codeA;
-    codeB = codeB < low ? low : codeB > high ? high : codeB;
-    const restA = a - Math.fround(codeA * scale);
-    const restB = b - Math.fround(codeB * scale);
-    even += restA * restA;
-    odd += restB * restB;
-  }
-  if (i < end) {
-    const a = values[i]!;
-    const code = Math.min(Math.max(Math.fround(a * inverse) + MAGIC - MAGIC, low), high);
-    even += (a - Math.fround(code * scale)) ** 2;
-  }
-  return even + odd;
 }
