@@ -68,7 +68,7 @@ export class AbsoluteHistogram implements GroupHistogram {
     for (let from = start; from < end; from += scratch.length * step) {
       const length = Math.min(scratch.length, Math.ceil((end - from) / step));
       for (let k = 0, i = from; k < length; k++, i += step) scratch[k] = Math.abs(data[i]!);
-      countByEdges(scratch, 0, length, 1, edges[0]!, factor, 1, loopEdges, counts);
+      countByEdges(scratch, 0, length, 1, edges[0]!, factor, loopEdges, counts);
     }
   }
 

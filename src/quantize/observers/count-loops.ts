@@ -42,7 +42,6 @@ export function countLinear(
 /**
  * Bin b holds `edges[b] <= x < edges[b + 1]`, exactly. `edges` ascend, with -Infinity first and Infinity last (one more than
  * bins); `low` and `factor` guess the bin, which is then corrected, as NumPy does.
- * @param near how far, in bins, edges may be from where they would be if all bins were equal: only there it is corrected.
  */
 export function countByEdges(
   data: Float32Array,
@@ -51,24 +50,18 @@ export function countByEdges(
   step: number,
   low: number,
   factor: number,
-  near: number,
   edges: Float64Array,
   counts: Float64Array,
 ): void {
   const last = counts.length - 1;
-  const far = 1 - near;
   let table = 0;
   for (let i = start; i < end; i += step) {
     const x = data[i]!;
-    const guess = (x - low) * factor;
-    let bin = guess | 0;
-    const rest = guess - bin;
-    if (rest < near || rest > far) {
-      if (bin > last) bin = last;
-      if (bin < 0) bin = 0;
-      while (x < edges[bin]!) bin--;
-      while (x >= edges[bin + 1]!) bin++;
-    }
+    let bin = ((x - low) * factor) | 0;
+    if (bin > last) bin = last;
+    if (bin < 0) bin = 0;
+    while (x < edges[bin]!) bin--;
+    while (x >= edges[bin + 1]!) bin++;
     bin += table;
     scratch[bin] = scratch[bin]! + 1;
     table ^= CELLS;
