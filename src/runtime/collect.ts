@@ -11,7 +11,7 @@ import { elementCount } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { InputError } from "../util/errors.ts";
 import { checkCancelled, type Progress } from "../util/progress.ts";
-import type { Runtime, Tensors } from "./runtime.ts";
+import type { Runtime, SessionOptions, Tensors } from "./runtime.ts";
 
 /** What is needed of a data source: feeds that can be read again in the same order. */
 export interface FeedSource {
@@ -85,6 +85,8 @@ const SHAPE_SESSION = { graphOptimization: "basic" } as const;
 export interface CollectOptions {
   /** Bytes of values that may be held at once; more values are collected in several passes over the data. Default 256 MB. */
   readonly budget?: number;
+  /** How the model is loaded, for example without integer kernels. */
+  readonly session?: SessionOptions;
   readonly progress?: Progress;
   readonly signal?: AbortSignal;
 }
@@ -112,7 +114,7 @@ export async function collect(
     const inputs = group.filter((value) => value.isInput);
     // A model without outputs does not load; the first real one costs nothing.
     const fetched = outputs.length > 0 ? outputs : [model.graph.outputs[0]!.name];
-    const session = await runtime.load({ bytes: joinChunks(withOutputs(proto, fetched)) });
+    const session = await runtime.load({ bytes: joinChunks(withOutputs(proto, fetched)) }, options.session);
     try {
       count = 0;
       for await (const sample of source.samples()) {

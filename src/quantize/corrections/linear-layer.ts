@@ -80,18 +80,24 @@ export function isLinear(node: Node): boolean {
 
 /** The node as a linear layer whose weight may be rewritten, or the reason why it is none. */
 export function linearLayer(node: Node): LinearLayer | string {
-  if (!isLinear(node)) return `${node.opType} has no channels that could be scaled`;
+  const layer = readLayer(node);
+  if (typeof layer === "string") return layer;
   if (isBarrier(node)) return "it belongs to a parametrization";
+  if (layer.weight.onlyUser !== node) return "its weight is shared with another node";
+  const bias = biasOf(node, layer.outputs);
+  return typeof bias === "string" ? bias : layer;
+}
+
+/** The node as a linear layer to be looked at only, or the reason why it is none. */
+export function readLayer(node: Node): LinearLayer | string {
+  if (!isLinear(node)) return `${node.opType} has no channels that could be scaled`;
   const weight = node.inputs[1];
   const tensor = weight?.constant;
   if (weight === undefined || tensor === undefined) return "its weight is not constant";
   if (tensor.dtype !== "float32") return `its weight is ${tensor.dtype}, not float32`;
   if (tensor.size === 0) return "its weight is empty";
-  if (weight.onlyUser !== node) return "its weight is shared with another node";
   const layout = LAYOUTS[node.opType]!(node, tensor.dims);
   if (typeof layout === "string") return layout;
-  const bias = biasOf(node, layout.outputs);
-  if (typeof bias === "string") return bias;
   return { node, weight, inner: tensor.size / (layout.rows * layout.columns), ...layout };
 }
 
