@@ -83,7 +83,10 @@ export async function observeShapes(
 const SHAPE_SESSION = { graphOptimization: "basic" } as const;
 
 export interface CollectOptions {
-  /** Bytes of values that may be held at once; more values are collected in several passes over the data. Default 256 MB. */
+  /**
+   * Bytes of values that may be held at once; more values are collected in several passes over the data. Default 256 MB.
+   * Infinity: all in one pass, without looking at their sizes first.
+   */
   readonly budget?: number;
   /** How the model is loaded, for example without integer kernels. */
   readonly session?: SessionOptions;
@@ -161,6 +164,7 @@ async function groupPoints(
   source: FeedSource,
   budget: number,
 ): Promise<Value[][]> {
+  if (budget === Number.POSITIVE_INFINITY) return [[...points]];
   let shapes: ReadonlyMap<Value, readonly number[]> = new Map();
   for await (const sample of source.samples()) {
     shapes = await observeShapes(model, runtime, sample.inputs);

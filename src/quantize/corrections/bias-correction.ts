@@ -32,7 +32,7 @@ export interface BiasCorrectionOptions {
   readonly data?: DataSource | undefined;
   /** For the analytic form: what batch normalizations say, from `batchNormStatistics` before the clean-up. */
   readonly statistics?: ReadonlyMap<string, ChannelStatistics> | undefined;
-  /** Samples that are looked at. Default 32: differences of means on the same inputs settle quickly. */
+  /** Samples that are looked at. Default 16: differences of means on the same inputs settle quickly. */
   readonly samples?: number;
   /** Runs through the data of the empirical form at most; with more layers one after another, neighbours share one. Default 64. */
   readonly passes?: number;
@@ -65,7 +65,7 @@ export async function correctBias(
       help: "Give samples with --data (API: data), or take the form analytic.",
     });
   }
-  const source = data && firstOf(data, options.samples ?? 32);
+  const source = data && firstOf(data, options.samples ?? 16);
   const context: Context = { ...options, data: source };
   const leftAlone: LeftAlone[] = [];
   const layers = findLayers(quantized, original, leftAlone);
@@ -173,7 +173,9 @@ async function empiricalShifts(
   for (const [index, stage] of stages.entries()) {
     progress?.("correcting biases", index, stages.length);
     const own = stage.map((i) => ({ value: layers[i]!.node.output(), axis: layers[i]!.original.axis }));
-    const found = await meansOf(copy, own, rest, data!, runtime!);
+    // Looking at sizes costs as much as measuring a few values.
+    const limits = own.length <= FEW ? { ...rest, budget: Number.POSITIVE_INFINITY } : rest;
+    const found = await meansOf(copy, own, limits, data!, runtime!);
     stage.forEach((i, position) => {
       const [before, after] = [wanted[i], found[position]];
       if (before === undefined || after?.length !== before.length) return;
@@ -188,6 +190,9 @@ async function empiricalShifts(
   progress?.("correcting biases", stages.length, stages.length);
   return shifts;
 }
+
+/** Values that are measured together without looking at their sizes first. */
+const FEW = 4;
 
 /** Means per channel of values, by position. */
 async function meansOf(
