@@ -12,6 +12,7 @@ import {
 } from "../../../test/helpers.ts";
 import { fromOnnx } from "../../graph/from-onnx.ts";
 import type { Model } from "../../graph/model.ts";
+import { mask } from "../../graph/parametrization-kinds.ts";
 import { decodeModel } from "../../onnx/decode.ts";
 import type { Tensors } from "../../runtime/runtime.ts";
 import { runStep } from "../../step/run.ts";
@@ -179,6 +180,18 @@ describe("what divides", () => {
     expect(opCounts(model)).toEqual({ Tanh: 1, Mul: 1, MatMul: 1, Add: 1 });
     expect(nodeOf(model, "z").input(0).name).toBe("h");
     await expectSame(before, model, samples);
+  });
+
+  it("a masked weight stays as it is", async () => {
+    const model = modelOf(QKV);
+    mask.insert(model, initializerOf(model, "v"), Tensor.of("bool", [32, 24], new Uint8Array(768).fill(1)));
+    const before = bytesOf(model);
+    const report = await smooth(model, feeds([2, 10, 32]));
+    expect(report.changed).toBe(0);
+    // The others share its input.
+    expect(reasonsOf(report)["b"]).toBe("its weight is not constant");
+    expect(reasonsOf(report)["a"]).toMatch(/"h" goes to MatMul and MatMul/);
+    expect(bytesOf(model)).toEqual(before);
   });
 
   it("a number that all channels share stays, as GELU's does", async () => {

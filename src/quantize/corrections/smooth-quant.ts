@@ -182,7 +182,7 @@ function smoothingOf(group: Group, alpha: number | "auto"): Smoothing | string {
   }
   if (alpha === "auto") {
     const samples = group.samplers.map((sampler) => sampler.sample(ranges, repeat));
-    return chooseAlpha(largest, weights, samples) ?? "no smoothing would lower its error";
+    return chooseAlpha(largest, weights, samples) ?? "no smoothing would clearly lower its error";
   }
   const factors = smoothingFactors(largest, weights, alpha);
   return factors.every((s) => Math.abs(Math.log(s)) < SAME)

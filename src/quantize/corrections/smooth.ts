@@ -78,6 +78,9 @@ export function productError(sample: ProductSample, factors: Float64Array | unde
   return error;
 }
 
+/** Smoothing is worth its roundings where it leaves at most this part of the error: the samples are few. */
+const WORTH = 0.9;
+
 /** α that are tried. */
 const GRID = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] as const;
 
@@ -90,7 +93,7 @@ export interface Smoothing {
 
 /**
  * The α with the smallest simulated error over all layers that share the activations, each relative to its own error without
- * smoothing. Undefined where nothing is better than leaving them as they are.
+ * smoothing. Undefined where nothing is clearly better than leaving them as they are.
  */
 export function chooseAlpha(
   activations: Float64Array,
@@ -103,7 +106,7 @@ export function chooseAlpha(
     const factors = smoothingFactors(activations, weights, alpha);
     const ratios = samples.map((sample, i) => (before[i] === 0 ? 1 : productError(sample, factors) / before[i]!));
     const ratio = ratios.reduce((a, b) => a + b, 0) / Math.max(ratios.length, 1);
-    if (ratio < (best?.ratio ?? 1)) best = { alpha, factors, ratio };
+    if (ratio < (best?.ratio ?? WORTH)) best = { alpha, factors, ratio };
   }
   return best;
 }
