@@ -46,6 +46,12 @@ export { parseModel } from "./onnx/text.ts";
 export { CLEAN_UP, cleanUp } from "./passes/clean-up.ts";
 export { specialize } from "./passes/specialize.ts";
 export { type UpgradeReport, upgradeOpset } from "./passes/upgrade-opset.ts";
+export { type BiasCorrectionOptions, correctBias } from "./quantize/corrections/bias-correction.ts";
+export { batchNormStatistics, type ChannelStatistics } from "./quantize/corrections/channel-statistics.ts";
+export { chooseObserver, type ObserverCandidate } from "./quantize/corrections/choose-observer.ts";
+export { crossLayerEqualization } from "./quantize/corrections/cross-layer-equalization.ts";
+export { keepFloat, type RankedNode } from "./quantize/corrections/keep-float.ts";
+export { smoothQuant } from "./quantize/corrections/smooth-quant.ts";
 export { dynamicInt8 } from "./quantize/dynamic-int8.ts";
 export {
   createObserver,

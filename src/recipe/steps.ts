@@ -3,6 +3,8 @@
  */
 import type { z } from "zod";
 import { CLEAN_UP } from "../passes/clean-up.ts";
+import { crossLayerEqualization } from "../quantize/corrections/cross-layer-equalization.ts";
+import { smoothQuant } from "../quantize/corrections/smooth-quant.ts";
 import { dynamicInt8 } from "../quantize/dynamic-int8.ts";
 import { staticInt8 } from "../quantize/static-int8.ts";
 import { weightInt8 } from "../quantize/weight-int8.ts";
@@ -31,5 +33,10 @@ export const SCHEME_ALIASES: Readonly<Record<string, SchemeName>> = {
   quantized: "dynamic-int8",
 };
 
+/** Steps in float that make a model lose less when it is quantized; they go between clean-up and scheme. */
+export const CORRECTIONS = [listed(crossLayerEqualization), listed(smoothQuant)] as const;
+
 /** All steps by name. */
-export const STEPS = new Map([...CLEAN_UP, ...Object.values(SCHEMES)].map((step) => [step.name, step] as const));
+export const STEPS = new Map(
+  [...CLEAN_UP, ...CORRECTIONS, ...Object.values(SCHEMES)].map((step) => [step.name, step] as const),
+);

@@ -11,7 +11,7 @@ import { elementCount } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { InputError } from "../util/errors.ts";
 import { checkCancelled, type Progress } from "../util/progress.ts";
-import type { Runtime, Tensors } from "./runtime.ts";
+import type { Runtime, SessionOptions, Tensors } from "./runtime.ts";
 
 /** What is needed of a data source: feeds that can be read again in the same order. */
 export interface FeedSource {
@@ -83,8 +83,13 @@ export async function observeShapes(
 const SHAPE_SESSION = { graphOptimization: "basic" } as const;
 
 export interface CollectOptions {
-  /** Bytes of values that may be held at once; more values are collected in several passes over the data. Default 256 MB. */
+  /**
+   * Bytes of values that may be held at once; more values are collected in several passes over the data. Default 256 MB.
+   * Infinity: all in one pass, without looking at their sizes first.
+   */
   readonly budget?: number;
+  /** How the model is loaded, for example without integer kernels. */
+  readonly session?: SessionOptions;
   readonly progress?: Progress;
   readonly signal?: AbortSignal;
 }
@@ -112,7 +117,7 @@ export async function collect(
     const inputs = group.filter((value) => value.isInput);
     // A model without outputs does not load; the first real one costs nothing.
     const fetched = outputs.length > 0 ? outputs : [model.graph.outputs[0]!.name];
-    const session = await runtime.load({ bytes: joinChunks(withOutputs(proto, fetched)) });
+    const session = await runtime.load({ bytes: joinChunks(withOutputs(proto, fetched)) }, options.session);
     try {
       count = 0;
       for await (const sample of source.samples()) {
@@ -159,6 +164,7 @@ async function groupPoints(
   source: FeedSource,
   budget: number,
 ): Promise<Value[][]> {
+  if (budget === Number.POSITIVE_INFINITY) return [[...points]];
   let shapes: ReadonlyMap<Value, readonly number[]> = new Map();
   for await (const sample of source.samples()) {
     shapes = await observeShapes(model, runtime, sample.inputs);
