@@ -65,6 +65,8 @@ export interface StepReport {
   readonly leftAlone?: readonly LeftAlone[];
   /** Of the layers that can saturate at all. */
   readonly saturation?: readonly SaturationFinding[];
+  /** Reports of corrections that were part of it: what they changed, and what they left alone and why. */
+  readonly corrections?: readonly StepReport[] | undefined;
 }
 
 /**

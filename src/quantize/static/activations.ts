@@ -5,6 +5,7 @@ import type { Value } from "../../graph/value.ts";
 import type { Observer } from "../observers/observer.ts";
 import type { Plan } from "../placement/plan.ts";
 import { type CodeDType, chooseQParams } from "../qparams.ts";
+import type { AutoObservers } from "./auto-observers.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** Of one value: per tensor, for scales of activations are never per channel in integer kernels. */
@@ -15,12 +16,15 @@ export interface ActivationQParams {
 }
 
 /** The parameters of all values of a plan. Values whose observers saw nothing, or failed, have none. */
-export function activationQParams({ observers, failed, schemes }: Prepared, plan: Plan): Map<Value, ActivationQParams> {
+export function activationQParams(
+  { observers, auto, failed, schemes }: Prepared,
+  plan: Plan,
+): Map<Value, ActivationQParams> {
   const found = new Map<Value, ActivationQParams>();
   for (const value of [...plan.before, ...plan.behind]) {
     if (found.has(value)) continue;
     const group = (plan.groups.get(value) ?? [value]).filter((member) => observers.has(member));
-    const range = group.some((member) => failed.has(member)) ? undefined : shared(group, observers);
+    const range = group.some((member) => failed.has(member)) ? undefined : shared(group, observers, auto);
     if (range === undefined) continue;
     const scheme = schemes.get(group[0]!)!;
     const qparams = { ...chooseQParams(range.min, range.max, scheme), dtype: scheme.dtype };
@@ -33,11 +37,12 @@ export function activationQParams({ observers, failed, schemes }: Prepared, plan
 function shared(
   group: readonly Value[],
   observers: ReadonlyMap<Value, Observer>,
+  auto: AutoObservers,
 ): { readonly min: number; readonly max: number } | undefined {
   let min = Number.POSITIVE_INFINITY;
   let max = Number.NEGATIVE_INFINITY;
   for (const member of group) {
-    const ranges = observers.get(member)!.ranges();
+    const ranges = auto.ranges(member, observers.get(member)!);
     if (ranges === undefined) return undefined;
     min = Math.min(min, ranges.min[0]!);
     max = Math.max(max, ranges.max[0]!);

@@ -23,13 +23,14 @@ export interface CalibrateContext {
  * @throws InputError where the source has no samples; what the runtime throws; the signal's reason.
  */
 export async function calibrate(prepared: Prepared, data: DataSource, context: CalibrateContext): Promise<number> {
-  const { model, observers, failed, options, saturation } = prepared;
+  const { model, observers, auto, failed, options, saturation } = prepared;
   if (observers.size === 0) return 0;
   const observe = (point: Value, tensor: Tensor): void => {
     if (!isFloatingPoint(tensor.dtype)) failed.set(point, `${point} is ${tensor.dtype}, not float`);
     if (failed.has(point)) return;
     try {
       observers.get(point)!.observe(tensor.floats(), tensor.dims);
+      auto.observe(point, tensor);
       saturation.observe(point, tensor);
     } catch (error) {
       failed.set(point, `${point}: ${messageOf(error)}`);

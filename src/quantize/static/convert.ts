@@ -11,6 +11,7 @@ import { describeSaturation } from "../saturation/mode.ts";
 import { storeRemaining } from "../store-remaining.ts";
 import { quantizeWeight } from "../weight.ts";
 import { type ActivationQParams, activationQParams } from "./activations.ts";
+import type { AutoObservers } from "./auto-observers.ts";
 import { Pairs } from "./pairs.ts";
 import { type Prepared, type PreparedNode, planFor, tooLossy, weightScheme } from "./prepare.ts";
 import { perChannel, type ReadyNode, rewriteNode } from "./rewrite.ts";
@@ -47,6 +48,7 @@ export function convert(prepared: Prepared, { unseen = "error" }: ConvertOptions
     changed: ready.length + stored,
     changes: [
       `${ready.length} computed in 8 bits, calibrated on ${count} samples`,
+      ...describeChoice(prepared.auto),
       ...describeSaturation(saturation, ready.length),
       ...(plan.joined.size > 0 ? [`${plan.joined.size} between them run on 8 bits, too`] : []),
       ...(stored > 0 ? [`${stored} weights stored in 8 bits`] : []),
@@ -54,6 +56,11 @@ export function convert(prepared: Prepared, { unseen = "error" }: ConvertOptions
     leftAlone,
     saturation,
   };
+}
+
+function describeChoice({ counts }: AutoObservers): string[] {
+  const each = [...counts].sort(([, a], [, b]) => b - a).map(([name, count]) => `${name} ${count}`);
+  return each.length === 0 ? [] : [`ranges chosen by what layers lose: ${each.join(", ")}`];
 }
 
 /** What is left after every node that cannot be done was taken out, each with its reason in `leftAlone`. */

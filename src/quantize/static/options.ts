@@ -4,6 +4,7 @@
 import { z } from "zod";
 import type { Node } from "../../graph/node.ts";
 import { OptionError } from "../../util/errors.ts";
+import { BIAS_CORRECTION_FORMS } from "../corrections/bias-correction.ts";
 import { OBSERVER_NAMES, type ObserverName } from "../observers/list.ts";
 import { computedOptions, matchesName } from "../options.ts";
 import type { Placement } from "../placement/placement.ts";
@@ -26,9 +27,12 @@ const PRESETS: Readonly<Record<(typeof PRESET_NAMES)[number], Partial<NodeSettin
   qnnpack: { observer: "histogram", perChannel: false },
 };
 
+/** Observers, and the choice among them. */
+const OBSERVER_CHOICES = [...OBSERVER_NAMES, "auto"] as const;
+
 /** Settings that may differ from node to node. */
 export interface NodeSettings {
-  readonly observer: ObserverName;
+  readonly observer: ObserverName | "auto";
   readonly percentile: number;
   readonly activations: ActivationType;
   readonly symmetric: boolean;
@@ -38,7 +42,7 @@ export interface NodeSettings {
 }
 
 const overrideFields = {
-  observer: z.enum(OBSERVER_NAMES),
+  observer: z.enum(OBSERVER_CHOICES),
   percentile: z.coerce.number().min(50).max(100),
   activations: z.enum(ACTIVATION_TYPES),
   symmetric: z.stringbool().or(z.boolean()),
@@ -62,9 +66,9 @@ export const staticOptions = {
     .default("auto")
     .describe("which operators run on integers, in which form: auto follows the targets"),
   observer: z
-    .enum(OBSERVER_NAMES)
+    .enum(OBSERVER_CHOICES)
     .optional()
-    .describe("how ranges of activations come from the data (default: min-max)"),
+    .describe("how ranges of activations come from the data; auto: per tensor, by what it loses (default: min-max)"),
   percentile: z
     .number()
     .min(50)
@@ -83,6 +87,15 @@ export const staticOptions = {
     .array(z.union([z.string(), overrideObject]))
     .default([])
     .describe("settings of single nodes: 'PATTERN float', 'op=MatMul observer=mse activations=int16'"),
+  equalize: z.boolean().default(false).describe("cross-layer equalization before (docs/accuracy.md)"),
+  smoothQuant: z
+    .union([z.coerce.number().min(0).max(1), z.literal("auto")])
+    .default(0)
+    .describe("SmoothQuant before, with this alpha: above 0 to 1, or auto; 0: not at all"),
+  biasCorrection: z
+    .enum(["none", ...BIAS_CORRECTION_FORMS])
+    .default("none")
+    .describe("correct biases afterwards: analytic from the rounding of weights, empirical from what is measured"),
   budget: z.number().min(1).default(256).describe("megabytes of activations held at once while calibrating"),
 } as const;
 

@@ -21,6 +21,7 @@ import { fusedOutput, type Plan, planCodes } from "../placement/plan.ts";
 import type { QScheme } from "../qparams.ts";
 import { SaturationCheck } from "../saturation/check.ts";
 import { type QuantizedWeight, quantizeWeight, type WeightScheme } from "../weight.ts";
+import { AutoObservers, FIRST_CHOICE } from "./auto-observers.ts";
 import { type NodeSettings, resolveSettings, type StaticOptions, staticOptions } from "./options.ts";
 
 /** Per-axis DequantizeLinear came with opset 13. */
@@ -47,6 +48,8 @@ export interface Prepared {
   readonly joinable: ReadonlyMap<Node, OpPlacement>;
   /** One for each value that may carry codes. */
   readonly observers: Map<Value, Observer>;
+  /** Further ones of the values whose observer is `auto`. */
+  readonly auto: AutoObservers;
   /** How each of them is to be quantized. */
   readonly schemes: ReadonlyMap<Value, QScheme>;
   /** Values that cannot be quantized, with the reason, found while calibrating. */
@@ -94,7 +97,9 @@ export async function prepare(
   const observers = new Map<Value, Observer>();
   const schemes = new Map<Value, QScheme>();
   const plan = planFor(nodes, joining, placement);
+  const auto = new AutoObservers();
   const owners = new Map<Value, NodeSettings>();
+  const readers = new Map(nodes.map(({ candidate }) => [candidate.x, candidate]));
   for (const { candidate, output, settings: own } of nodes) {
     if (!owners.has(candidate.x)) owners.set(candidate.x, own);
     if (output !== undefined && !owners.has(output)) owners.set(output, own);
@@ -103,7 +108,9 @@ export async function prepare(
     const own = owners.get(value) ?? settings.of(value.producer ?? value.users.values().next().value!);
     const scheme = { dtype: own.activations, symmetric: own.symmetric };
     schemes.set(value, scheme);
-    observers.set(value, createObserver(own.observer, { scheme, percentile: own.percentile }));
+    const name = own.observer === "auto" ? FIRST_CHOICE : own.observer;
+    observers.set(value, createObserver(name, { scheme, percentile: own.percentile }));
+    if (own.observer === "auto") auto.watch(value, scheme, own.percentile, readers.get(value));
   }
   return {
     model,
@@ -112,6 +119,7 @@ export async function prepare(
     nodes,
     joinable: joining,
     observers,
+    auto,
     schemes,
     failed: new Map(),
     saturation: new SaturationCheck(nodes, parsed.target),

@@ -19,7 +19,7 @@ export function takeStatistics({ observers, options, failed, saturation }: Prepa
   };
   return {
     model,
-    observer: options.observer ?? "min-max",
+    observer: options.observer === undefined || options.observer === "auto" ? "min-max" : options.observer,
     values: new Map([...observers].map(([value, observer]) => [value.name, stateOf(value, observer)])),
     rows: saturation.save(),
   };
@@ -57,7 +57,8 @@ export function adoptCalibration(prepared: Prepared, from: Prepared): Value[] {
   }
   prepared.saturation.adopt(from.saturation);
   prepared.samples = from.samples;
-  return continueFrom(prepared, (value) => states.get(value.name)?.save());
+  const unwatched = prepared.auto.adopt(from.auto);
+  return [...new Set([...unwatched, ...continueFrom(prepared, (value) => states.get(value.name)?.save())])];
 }
 
 function continueFrom(prepared: Prepared, find: (value: Value) => ObserverState | undefined): Value[] {
