@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Sensitivity } from "../../src/analyze/sensitivity.ts";
 import { fieldsOf, kebab } from "../../src/cli/flags.ts";
 import { encodeNpz } from "../../src/data/npz.ts";
+import { metricOptions } from "../../src/measure/metrics/options.ts";
 import { readModelFile, writeModelFile } from "../../src/onnx/file-node.ts";
 import type { ModelProto } from "../../src/onnx/messages.ts";
 import type { QuantizeFileResult } from "../../src/recipe/quantize-file.ts";
@@ -336,13 +337,15 @@ describe("help", () => {
   const steps = Object.values(SCHEMES).flatMap(({ options }) =>
     Object.entries(fieldsOf(options)).map(([name, field]) => `${field.default === true ? "no-" : ""}${kebab(name)}`),
   );
+  const metrics = ["metric", "ctc-keys", ...Object.keys(fieldsOf(metricOptions)).map(kebab)];
+  const samples = ["sensitivity", "scheme", "data", "samples", "time", "shape", "seed"];
   const quantizing = ["output", "scheme", "calibration-samples", "no-check", "external-data", "verbose"];
 
   it.each([
-    ["quantize", [...quantizing, ...measuring, ...steps]],
-    ["verify", measuring],
-    ["doctor", ["original", ...measuring]],
-    ["inspect", ["tensors", "allow-external-outside", "json"]],
+    ["quantize", [...quantizing, ...measuring, ...steps, ...metrics, "max-drop"]],
+    ["verify", [...measuring, ...metrics, "max-drop", "per-tensor", "ledger"]],
+    ["doctor", ["original", ...measuring, ...metrics]],
+    ["inspect", ["tensors", "allow-external-outside", "json", ...samples, ...metrics]],
   ])("%s lists every flag", async (command, flags) => {
     const { stdout, status } = await run(command, "--help");
     expect(status).toBe(0);

@@ -4,6 +4,7 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
 import { type DoctorFile, type DoctorGroup, examine, type Family, findFamilies } from "../../analyze/doctor.ts";
+import { describeMetric } from "../../analyze/metric-text.ts";
 import { describeMachine } from "../../measure/machine.ts";
 import { runnableFiles } from "../../recipe/runnable.ts";
 import { DEFAULT_TARGETS } from "../../runtime/targets.ts";
@@ -118,6 +119,13 @@ function render(group: DoctorGroup): string {
       paragraph(`${mark} ${name}${targets.length > 0 ? ` on ${targets.join(", ")}` : ""}: ${text}`, WIDTH, "  "),
     );
   });
+  const measured = [group.original, ...group.others].flatMap((file) =>
+    run.flatMap(({ target }) =>
+      (file.perTarget[target]?.metrics ?? []).flatMap((metric) =>
+        paragraph(`${basename(file.path)} on ${target}: ${metric.name} ${describeMetric(metric)}`, WIDTH, "  "),
+      ),
+    ),
+  );
   const alone = group.others.length === 0 ? ["  There is no other file to compare it with."] : [];
   const guessed = group.guessed
     ? paragraph(
@@ -126,5 +134,14 @@ function render(group: DoctorGroup): string {
         "  ",
       )
     : [];
-  return [table, "", ...lines, ...guessed, ...alone, ...renderSkipped(group.targets)].join("\n");
+  return [
+    table,
+    "",
+    ...measured,
+    ...(measured.length > 0 ? [""] : []),
+    ...lines,
+    ...guessed,
+    ...alone,
+    ...renderSkipped(group.targets),
+  ].join("\n");
 }

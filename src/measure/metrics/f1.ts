@@ -32,20 +32,20 @@ export const f1: Metric = {
   aggregate(sums, { f1Average }) {
     const classes = Math.floor(sums.length / COUNTS);
     if (f1Average === "binary") return classes > 1 ? f1Of(sums[3]!, sums[4]!, sums[5]!) : 0;
-    const total = [0, 0, 0];
-    let sum = 0;
-    let seen = 0;
+    // Runs once per resample, for a thousand classes: plain locals.
+    let [allTp, allFp, allFn, sum, seen] = [0, 0, 0, 0, 0];
     for (let k = 0; k < classes; k++) {
-      const counts = sums.subarray(k * COUNTS, (k + 1) * COUNTS);
-      const [tp, fp, fn] = counts as unknown as [number, number, number];
+      const tp = sums[k * COUNTS]!;
+      const fp = sums[k * COUNTS + 1]!;
+      const fn = sums[k * COUNTS + 2]!;
       if (tp + fp + fn === 0) continue;
       seen++;
       sum += f1Of(tp, fp, fn);
-      counts.forEach((count, i) => {
-        total[i]! += count;
-      });
+      allTp += tp;
+      allFp += fp;
+      allFn += fn;
     }
-    if (f1Average === "micro") return f1Of(total[0]!, total[1]!, total[2]!);
+    if (f1Average === "micro") return f1Of(allTp, allFp, allFn);
     return seen === 0 ? Number.NaN : sum / seen;
   },
 };
