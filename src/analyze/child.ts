@@ -55,7 +55,7 @@ async function peakMemory({ job, file }: Extract<Request, { kind: "memory" }>): 
     const { data } = job;
     const source =
       data.kind === "path"
-        ? await loadData(data.path, { inputs: session.inputs, limit: 1, part: "evaluation" })
+        ? await loadData(data.path, { ...data.options, inputs: session.inputs, part: "evaluation" })
         : generateInputs(session.inputs, { shapes: data.shapes, dims: data.dims, seed: job.seed, count: 1 });
     for await (const sample of source.samples()) {
       await session.run(sample.inputs);

@@ -4,12 +4,13 @@
 import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
+import { LOAD_NAMES, LOAD_OPTIONS, type LoadSpec } from "../data/load-spec.ts";
 import { type Budget, parseBudget } from "../measure/budget.ts";
 import type { MetricSpec } from "../measure/meter.ts";
 import { findMetric, METRIC_NAMES, SCORE } from "../measure/metrics/list.ts";
 import { metricOptions } from "../measure/metrics/options.ts";
 import { TARGET_NAMES, type TargetName } from "../runtime/targets.ts";
-import { messageOf } from "../util/errors.ts";
+import { messageOf, OptionError } from "../util/errors.ts";
 
 interface JsonField {
   readonly type?: string;
@@ -117,7 +118,8 @@ export function parseShape(
 }
 
 /** What {@link addMeasureFlags} parses. */
-export interface MeasureFlags {
+export interface MeasureFlags extends Omit<LoadSpec, "preprocess" | "model"> {
+  readonly preprocess?: string;
   readonly data?: string;
   readonly samples?: number;
   readonly target?: readonly TargetName[];
@@ -130,10 +132,29 @@ export interface MeasureFlags {
   readonly json?: boolean;
 }
 
+/**
+ * How the data are read, from the flags.
+ * @throws OptionError where there are such flags, but no data.
+ */
+export function loadSpec(flags: MeasureFlags, model?: string): LoadSpec {
+  const given = LOAD_NAMES.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]]);
+  const [first] = given;
+  if (first !== undefined && (flags.data === undefined || flags.data === "random")) {
+    throw new OptionError({
+      area: "data",
+      subject: `--${kebab(String(first[0]))}`,
+      problem: "expected --data with samples that it says something about, got none",
+    });
+  }
+  return { ...Object.fromEntries(given), seed: flags.seed ?? 0, ...(model !== undefined && { model }) };
+}
+
 /** The flags that say what models are measured with. */
 export function addMeasureFlags(command: Command): Command {
+  command.option("--data <path>", "samples: .npz or .npy, images, texts, or a module; 'random' generates them");
+  addStepFlags(command, [LOAD_OPTIONS], []);
   return command
-    .option("--data <path>", "samples: folder or file of .npz or .npy, or a module; 'random' generates them")
+    .option("--no-shuffle", "read images in the order of their names")
     .option("--samples <number>", "samples to compare on (default: 100)", parseCount)
     .option("--target <names>", "runtimes, comma-separated: node-cpu, web-wasm, web-webgpu", parseTargets)
     .option("--shape <name=dims>", "shape of a generated input, such as x=1,3,224,224", parseShape)

@@ -171,11 +171,11 @@ const CASES: readonly Case[] = [
   ),
   bad(
     "quantize ../mlp.onnx -o OUT --data ../data/empty",
-    /data\/empty: expected \.npz or \.npy files, got an empty folder\. Save one \.npz per sample/,
+    /data\/empty: expected \.npz or \.npy files, or images, got an empty folder\. Save one \.npz per sample/,
   ),
   bad(
     "quantize ../mlp.onnx -o OUT --data ../data/table.csv",
-    /table\.csv: expected \.npz, \.npy or a module .*got \.csv/,
+    /table\.csv: expected \.npz, \.npy, images, .* or a module .*got \.csv/,
   ),
   bad(
     "quantize ../mlp.onnx -o OUT --data ../data/names.npz",
