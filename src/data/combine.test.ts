@@ -69,6 +69,20 @@ it("shuffles by the seed alone, and each time alike", async () => {
   expect(() => shuffle(stream(5, true), 0)).toThrow(/expected data that can be read in any order, got stream/);
 });
 
+it("spreads classes over the order in their proportions", async () => {
+  // 60 of class 0, 30 of 1, 10 of 2, sorted as folders are.
+  const classOf = (index: number) => (index < 60 ? 0 : index < 90 ? 1 : 2);
+  const order = (await labels(shuffle(items(100).source, 5, classOf))) as number[];
+  expect(new Set(order).size).toBe(100);
+  for (let start = 0; start < 100; start += 20) {
+    const counts = [0, 0, 0];
+    for (const index of order.slice(start, start + 20)) counts[classOf(index)]!++;
+    // 12, 6 and 2, each at most one off.
+    expect(counts.every((count, group) => Math.abs(count - [12, 6, 2][group]!) <= 1)).toBe(true);
+  }
+  expect(order.filter((index) => index < 60)).not.toEqual(Array.from({ length: 60 }, (_, i) => i));
+});
+
 it("splits without overlap where enough are left", async () => {
   const many = split(items(30).source, { calibration: 12, evaluation: 10 });
   expect(many.disjoint).toBe(true);

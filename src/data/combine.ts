@@ -71,11 +71,12 @@ export function limit(source: DataSource, count: number): DataSource {
 }
 
 /**
- * The same samples in an order that depends on nothing but their number and the seed (Fisher–Yates over the positions:
- * nothing is read for it).
+ * The same samples in an order that depends on nothing but their number, the seed and the groups: nothing is read for it.
+ * @param groupOf the class of a sample by its position: then every stretch of the order has all classes in their
+ * proportions. Default: all in one.
  * @throws OptionError for sources that can only be read from the front.
  */
-export function shuffle(source: DataSource, seed: number): DataSource {
+export function shuffle(source: DataSource, seed: number, groupOf: (index: number) => unknown = () => 0): DataSource {
   const { at, length } = source;
   if (at === undefined || length === undefined) {
     throw new OptionError({
@@ -85,21 +86,33 @@ export function shuffle(source: DataSource, seed: number): DataSource {
       help: "Give the samples of a module in the order that you want.",
     });
   }
-  let order: Uint32Array | undefined;
+  let order: readonly number[] | undefined;
   return reordered(source, length, (index) => {
-    order ??= permutation(length, seed);
+    order ??= spread(length, seed, groupOf);
     return order[index]!;
   });
 }
 
-function permutation(length: number, seed: number): Uint32Array {
-  const order = Uint32Array.from({ length }, (_, index) => index);
+/**
+ * Positions in a random order (Fisher–Yates); the k-th of a group of n stands at (k + u) / n of the whole, u being the
+ * group's own in [0, 1).
+ */
+function spread(length: number, seed: number, groupOf: (index: number) => unknown): readonly number[] {
   const random = createRandom(seed);
-  for (let i = length - 1; i > 0; i--) {
-    const j = random.integer(i + 1);
-    [order[i], order[j]] = [order[j]!, order[i]!];
+  const order = random.shuffle(Array.from({ length }, (_, index) => index));
+  const groups = new Map<unknown, number[]>();
+  for (const index of order) {
+    const group = groupOf(index);
+    const members = groups.get(group);
+    if (members === undefined) groups.set(group, [index]);
+    else members.push(index);
   }
-  return order;
+  if (groups.size <= 1) return order;
+  const places = [...groups.values()].flatMap((members) => {
+    const shift = random.next();
+    return members.map((index, k) => ({ index, place: (k + shift) / members.length }));
+  });
+  return places.sort((a, b) => a.place - b.place).map(({ index }) => index);
 }
 
 /** Fresh samples below which calibration's own are used again: fewer say little. */

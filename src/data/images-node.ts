@@ -38,6 +38,8 @@ export async function findImages(folder: string): Promise<string[]> {
 /** A source of images; `classes` are the names of the labels' indices. */
 export interface ImageSource extends DataSource {
   readonly classes?: readonly string[];
+  /** An image's label by its position. */
+  readonly groupOf?: (index: number) => unknown;
 }
 
 /**
@@ -75,6 +77,7 @@ export async function openImages(
       return { inputs: { [port.name]: tensor }, ...(label !== undefined && { label }) };
     }),
     classes: labels?.classes,
+    groupOf: (index) => items[index]!.label,
   };
 }
 

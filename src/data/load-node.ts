@@ -45,6 +45,8 @@ interface Opened extends LoadedData {
   /** Samples that Tersor makes, one at a time: a batch dimension that the model fixes is filled. */
   readonly single?: boolean;
   readonly shuffled?: boolean;
+  /** The class of a sample by its position. */
+  readonly groupOf?: (index: number) => unknown;
 }
 
 /**
@@ -56,8 +58,8 @@ interface Opened extends LoadedData {
  * - a module that exports `calibration()` or `evaluation()` (an iterable, async iterable or array of
  *   `{ inputs, label? }`) and optionally `score(outputs, sample)`.
  *
- * Samples are read one at a time while iterating: files in natural order of their names, images shuffled (the same order
- * for the same seed), lines as they stand.
+ * Samples are read one at a time while iterating: files in natural order of their names, images shuffled with their
+ * classes spread evenly (the same order for the same seed), lines as they stand.
  * @throws InputError where there is no such data; while iterating, where a sample does not fit the model.
  * @throws OptionError for options of another kind of data, or that the model does not allow.
  * @throws FormatError while iterating, for files that are not what their name says.
@@ -120,7 +122,7 @@ async function open(
   }
   const shuffled = options.shuffle ?? opened.shuffled === true;
   const { score, part, classes, collate } = opened;
-  const ordered = shuffled ? shuffle(opened, options.seed ?? 0) : opened;
+  const ordered = shuffled ? shuffle(opened, options.seed ?? 0, opened.groupOf) : opened;
   const finish = (some: DataSource): LoadedData => {
     const batched = batch(some, size, collate, fixed !== undefined);
     if (batched.length === 0) {
