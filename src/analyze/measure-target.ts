@@ -36,6 +36,10 @@ export async function measureTarget(
   job: VerifyJob,
   progress?: Progress,
   signal?: AbortSignal,
+  hooks: {
+    /** Gets the first sample's inputs, once they have run. */
+    readonly onFeeds?: (feeds: Tensors) => void;
+  } = {},
 ): Promise<TargetMeasurement> {
   const target = TARGETS[job.target];
   if (target.runtime === undefined) return { target: job.target, notRunHere: target.notRunHere, files: [] };
@@ -48,6 +52,7 @@ export async function measureTarget(
     if (original?.session === undefined) throw originalFailed(job, original?.measurement.error?.message ?? "no file");
     const { source, score, seenBefore } = await openData(job, original.session);
     const { feeds, samples } = await compareAll(loaded, source, score, job, progress, signal);
+    if (feeds[0] !== undefined) hooks.onFeeds?.(feeds[0]);
     await timeAll(loaded, feeds, runtime, job, progress, signal);
     return {
       ...about,
