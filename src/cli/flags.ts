@@ -161,7 +161,11 @@ export function addMeasureFlags(command: Command): Command {
     .option("--threads <number>", "threads within an operator (default: 1)", parseCount)
     .option("--time <duration>", "time for the timed runs of each target (default: 3s)", parseDuration)
     .option("--no-memory", "do not measure peak memory")
-    .option("--seed <number>", "seed of generated inputs and of intervals (default: 0)", parseNumber)
+    .option(
+      "--seed <number>",
+      "seed of generated inputs, of shuffled samples and of intervals (default: 0)",
+      parseNumber,
+    )
     .option("--allow-external-outside", "read external data outside of the model's folder")
     .option("--json", "print one JSON document on standard output, and nothing else there");
 }

@@ -19,7 +19,10 @@ const RESIZE = z.strictObject({
     .default("stretch")
     .describe("with width and height: distort, cut off what stands over, or pad"),
   align: z.enum(["center", "start"]).default("center").describe("where a cut or padded image stands"),
-  filter: z.enum(Object.keys(FILTERS) as [FilterName, ...FilterName[]]).default("bilinear"),
+  filter: z
+    .enum(Object.keys(FILTERS) as [FilterName, ...FilterName[]])
+    .default("bilinear")
+    .describe("interpolation, as Pillow has it"),
   antialias: z
     .boolean()
     .default(true)
@@ -33,11 +36,11 @@ export const PREPROCESS = z.strictObject({
     .enum(["rgb", "bgr", "gray"])
     .optional()
     .describe("order of the channels (default: rgb, gray for one channel)"),
-  resize: RESIZE.optional(),
+  resize: RESIZE.optional().describe("the size before cropping (default: the image's own)"),
   crop: z
     .strictObject({
-      width: pixels,
-      height: pixels,
+      width: pixels.describe("in pixels"),
+      height: pixels.describe("in pixels"),
       offset: z
         .enum(["round", "floor"])
         .default("round")
