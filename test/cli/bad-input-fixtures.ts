@@ -35,7 +35,9 @@ function models(folder: Folder): void {
   folder.model("picky.onnx", PICKY);
   folder.model("embedding.onnx", EMBEDDING);
   folder.model("conv.onnx", CONV);
-  folder.model("ids.onnx", EMBEDDING.replace(", float[batch, 32] bias", "").replace("Add(sum, bias)", "Relu(sum)"));
+  const ids = EMBEDDING.replace(", float[batch, 32] bias", "").replace("Add(sum, bias)", "Relu(sum)");
+  folder.model("ids.onnx", ids.replace("[64, 32]", "[120, 32]"));
+  folder.model("few-ids.onnx", ids);
   folder.model("unknown-op.onnx", UNKNOWN_OP);
   folder.model("relu.onnx", "g (float[N, 4] x) => (float[N, 4] y) { y = Relu(x) }");
   folder.model("dangling.onnx", "g (float[N, 4] x) => (float[N, 4] y) { y = Add(x, nowhere) }");
@@ -99,6 +101,7 @@ function data(folder: Folder): void {
   folder.put("data/unknown.json", '{ "sizes": 3 }');
   folder.put("data/large.json", '{ "resize": { "width": 9, "height": 8 } }');
   folder.put("data/texts.jsonl", '"a fox"\n{"text": \n');
+  folder.put("data/words.txt", "a fox");
   folder.put("data/tokenizer.json", JSON.stringify(reference.tokenizers.wordPiece.file));
   folder.put("data/good.mjs", `export const evaluation = () => [${sample}];`);
   folder.put("data/score-text.mjs", `export const evaluation = () => [${sample}];\nexport const score = () => "good";`);

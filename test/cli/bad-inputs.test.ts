@@ -295,6 +295,10 @@ const CASES: readonly Case[] = [
     /texts\.jsonl, line 2: expected JSON, got: .*Plain text goes into a \.txt file/,
   ),
   bad(
+    "quantize ../few-ids.onnx -o OUT --data ../data/words.txt --tokenizer ../data/tokenizer.json",
+    /expected values that the model runs on, got: .*Gather.*texts its own tokenizer/,
+  ),
+  bad(
     "quantize ../mlp.onnx -o OUT --preprocess imagenet",
     /--preprocess: expected --data with samples that it says something about, got none/,
   ),
