@@ -118,9 +118,7 @@ export function parseShape(
 }
 
 /** What {@link addMeasureFlags} parses. */
-export interface MeasureFlags extends Omit<LoadSpec, "preprocess" | "model"> {
-  readonly preprocess?: string;
-  readonly data?: string;
+export interface MeasureFlags extends LoadFlags {
   readonly samples?: number;
   readonly target?: readonly TargetName[];
   readonly shape?: Readonly<Record<string, readonly number[]>>;
@@ -132,11 +130,23 @@ export interface MeasureFlags extends Omit<LoadSpec, "preprocess" | "model"> {
   readonly json?: boolean;
 }
 
+/** What {@link addLoadFlags} parses, with the path and the seed that they are about. */
+export interface LoadFlags extends Omit<LoadSpec, "preprocess" | "model"> {
+  readonly data?: string;
+  readonly preprocess?: string;
+}
+
+/** The flags that say how data are read. */
+export function addLoadFlags(command: Command): Command {
+  addStepFlags(command, [LOAD_OPTIONS], []);
+  return command.option("--no-shuffle", "read images in the order of their names");
+}
+
 /**
  * How the data are read, from the flags.
  * @throws OptionError where there are such flags, but no data.
  */
-export function loadSpec(flags: MeasureFlags, model?: string): LoadSpec {
+export function loadSpec(flags: LoadFlags, model?: string): LoadSpec {
   const given = LOAD_NAMES.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]]);
   const [first] = given;
   if (first !== undefined && (flags.data === undefined || flags.data === "random")) {
@@ -152,9 +162,7 @@ export function loadSpec(flags: MeasureFlags, model?: string): LoadSpec {
 /** The flags that say what models are measured with. */
 export function addMeasureFlags(command: Command): Command {
   command.option("--data <path>", "samples: .npz or .npy, images, texts, or a module; 'random' generates them");
-  addStepFlags(command, [LOAD_OPTIONS], []);
-  return command
-    .option("--no-shuffle", "read images in the order of their names")
+  return addLoadFlags(command)
     .option("--samples <number>", "samples to compare on (default: 100)", parseCount)
     .option("--target <names>", "runtimes, comma-separated: node-cpu, web-wasm, web-webgpu", parseTargets)
     .option("--shape <name=dims>", "shape of a generated input, such as x=1,3,224,224", parseShape)

@@ -104,7 +104,8 @@ export async function openCalibration(
 ): Promise<DataSource> {
   const ports = modelPorts(opened.model());
   if (spec.data !== undefined && spec.data !== "random") {
-    return loadData(spec.data, { ...spec.options, inputs: ports, limit: spec.limit, part: "calibration" });
+    const how = { model: opened.path, seed: spec.seed, ...spec.options };
+    return loadData(spec.data, { ...how, inputs: ports, limit: spec.limit, part: "calibration" });
   }
   const options = { shapes: spec.shapes, dims: spec.dims, seed: spec.seed ?? 0 };
   const session = await loadSession(opened, runtime, path);

@@ -75,7 +75,12 @@ export function addVerify(program: Command, signal: AbortSignal): void {
       }
       const perTensor =
         flags.perTensor && other !== undefined
-          ? await compareFiles(original, other, flags, { progress: progress.update, signal })
+          ? await compareFiles(
+              original,
+              other,
+              { ...flags, load: loadSpec(flags) },
+              { progress: progress.update, signal },
+            )
           : undefined;
       const ledger =
         flags.ledger && other !== undefined
