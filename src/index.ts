@@ -7,9 +7,15 @@ export { compareLedgers, describeForm, type Ledger, type LedgerRow, ledgerEntrie
 export { type Sensitivity, type SensitivityOptions, sensitivity } from "./analyze/sensitivity.ts";
 export { openScheme } from "./analyze/sensitivity-schemes.ts";
 export { compareTensors, type TensorComparison, worstTensors } from "./analyze/tensor-errors.ts";
+
+export { batch, limit, shuffle, skip, split } from "./data/combine.ts";
+
 export { candidateFeeds, generateInputs } from "./data/generate.ts";
 export { decodeNpy, encodeNpy } from "./data/npy.ts";
 export { decodeNpz, encodeNpz } from "./data/npz.ts";
+export { createPreprocessor, type Preprocessor } from "./data/preprocess.ts";
+export { type PreprocessSpec, parsePreprocess } from "./data/preprocess-spec.ts";
+export type { Image } from "./data/resize.ts";
 export { fromSamples, type PlainTensor } from "./data/source.ts";
 export type { AttributeInput } from "./graph/attributes.ts";
 export { fromOnnx } from "./graph/from-onnx.ts";

@@ -2,12 +2,12 @@
  * @file The process that verifies for {@link verifyFiles}: takes one request, answers, and is ended by its parent.
  */
 import { readFileSync } from "node:fs";
-import { generateInputs } from "../data/generate.ts";
-import { loadData } from "../data/load-node.ts";
 import { createRuntime } from "../runtime/create-node.ts";
+import type { Tensors } from "../runtime/runtime.ts";
 import { TARGETS } from "../runtime/targets.ts";
+import { Tensor } from "../tensor/tensor.ts";
 import { messageOf, TersorError } from "../util/errors.ts";
-import type { Reply, Request } from "./isolated.ts";
+import type { PlainFeed, Reply, Request } from "./isolated.ts";
 import { measureTarget } from "./measure-target.ts";
 
 process.on("message", (request: Request) => {
@@ -30,8 +30,31 @@ function send(reply: Reply): void {
 
 async function answer(request: Request): Promise<Reply> {
   if (request.kind === "memory") return { kind: "memory", bytes: await peakMemory(request) };
-  const result = await measureTarget(request.job, (task, done, total) => send({ kind: "progress", task, done, total }));
-  return { kind: "measured", result };
+  const progress = (task: string, done: number, total?: number): void => send({ kind: "progress", task, done, total });
+  let feeds: readonly PlainFeed[] = [];
+  const onFeeds = (tensors: Tensors): void => {
+    feeds = toPlain(tensors);
+  };
+  const result = await measureTarget(request.job, progress, undefined, { onFeeds });
+  return { kind: "measured", result, feeds };
+}
+
+function toPlain(tensors: Tensors): PlainFeed[] {
+  return Object.entries(tensors).map(([name, tensor]) => {
+    const { dtype, dims, strings } = tensor;
+    return strings === undefined ? { name, dtype, dims, bytes: tensor.bytes() } : { name, dims, strings };
+  });
+}
+
+function fromPlain(feeds: readonly PlainFeed[]): Tensors {
+  return Object.fromEntries(
+    feeds.map((feed) => [
+      feed.name,
+      "strings" in feed
+        ? Tensor.strings(feed.dims, feed.strings)
+        : new Tensor(feed.dtype, feed.dims, { byteLength: feed.bytes.byteLength, bytes: () => feed.bytes }),
+    ]),
+  );
 }
 
 /**
@@ -48,19 +71,11 @@ function residentPeak(): number {
 }
 
 /** The process's largest resident size in bytes after loading the runtime and, if there is one, running a file once. */
-async function peakMemory({ job, file }: Extract<Request, { kind: "memory" }>): Promise<number> {
+async function peakMemory({ job, file, feeds }: Extract<Request, { kind: "memory" }>): Promise<number> {
   const runtime = await createRuntime(TARGETS[job.target].runtime ?? "onnxruntime-node");
   if (file !== undefined) {
     const session = await runtime.load({ path: file.path }, { threads: job.threads, config: file.config });
-    const { data } = job;
-    const source =
-      data.kind === "path"
-        ? await loadData(data.path, { inputs: session.inputs, limit: 1, part: "evaluation" })
-        : generateInputs(session.inputs, { shapes: data.shapes, dims: data.dims, seed: job.seed, count: 1 });
-    for await (const sample of source.samples()) {
-      await session.run(sample.inputs);
-      break;
-    }
+    await session.run(fromPlain(feeds));
   }
   return residentPeak();
 }

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import type { DType } from "../tensor/dtype.ts";
 import { VerificationError } from "../util/errors.ts";
 import type { Progress } from "../util/progress.ts";
 import type { FileMeasurement, JobFile, TargetMeasurement, VerifyJob } from "./job.ts";
@@ -11,13 +12,26 @@ import type { FileMeasurement, JobFile, TargetMeasurement, VerifyJob } from "./j
 /** What goes to a child. */
 export type Request =
   | { readonly kind: "verify"; readonly job: VerifyJob }
-  /** Load and run one file once; without one, only the runtime: the baseline. */
-  | { readonly kind: "memory"; readonly job: VerifyJob; readonly file: JobFile | undefined };
+  /**
+   * Load and run one file once; without one, only the runtime: the baseline. The inputs come along: decoding images would
+   * take more memory than many a model.
+   */
+  | {
+      readonly kind: "memory";
+      readonly job: VerifyJob;
+      readonly file: JobFile | undefined;
+      readonly feeds: readonly PlainFeed[];
+    };
+
+/** A tensor that crosses processes. */
+export type PlainFeed =
+  | { readonly name: string; readonly dtype: DType; readonly dims: readonly number[]; readonly bytes: Uint8Array }
+  | { readonly name: string; readonly strings: readonly string[]; readonly dims: readonly number[] };
 
 /** What comes back. */
 export type Reply =
   | { readonly kind: "progress"; readonly task: string; readonly done: number; readonly total?: number }
-  | { readonly kind: "measured"; readonly result: TargetMeasurement }
+  | { readonly kind: "measured"; readonly result: TargetMeasurement; readonly feeds: readonly PlainFeed[] }
   | { readonly kind: "memory"; readonly bytes: number }
   | {
       readonly kind: "failed";
@@ -43,57 +57,58 @@ export interface VerifyOptions {
  * @throws VerificationError where the original does not load or run, or crashes the runtime.
  */
 export async function verifyFiles(job: VerifyJob, options: VerifyOptions = {}): Promise<TargetMeasurement> {
-  let result: TargetMeasurement;
+  let measured: Measured;
   try {
-    result = await verifyOnce(job, options);
+    measured = await verifyOnce(job, options);
   } catch (error) {
     if (!(error instanceof CrashError) || job.files.length < 2) throw error;
-    result = await verifyEach(job, options);
+    measured = await verifyEach(job, options);
   }
+  const { result, feeds } = measured;
   if (result.notRunHere !== undefined || result.files[0]?.error || options.memory === false) return result;
-  // Generated inputs have the shapes that turned out to run.
-  const data = job.data.kind === "generated" ? { ...job.data, shapes: result.shapes } : job.data;
-  const memoryJob = { ...job, data };
-  const baseline = await memoryOf(memoryJob, undefined, options);
+  const baseline = await memoryOf(job, undefined, feeds, options);
   const files: FileMeasurement[] = [];
   for (const [index, measured] of result.files.entries()) {
     options.progress?.(`measuring memory on ${job.target}`, index, result.files.length);
     const peak = measured.error
       ? undefined
-      : await memoryOf(memoryJob, job.files[index]!, options).catch(() => undefined);
+      : await memoryOf(job, job.files[index]!, feeds, options).catch(() => undefined);
     files.push(peak === undefined || baseline === undefined ? measured : { ...measured, peakMemory: peak - baseline });
   }
   options.signal?.throwIfAborted();
   return { ...result, files };
 }
 
-async function verifyOnce(job: VerifyJob, options: VerifyOptions): Promise<TargetMeasurement> {
+type Measured = Omit<Extract<Reply, { kind: "measured" }>, "kind">;
+
+async function verifyOnce(job: VerifyJob, options: VerifyOptions): Promise<Measured> {
   const reply = await ask({ kind: "verify", job }, options);
   if (reply.kind !== "measured") throw new Error(`expected a measurement, got ${reply.kind}`);
-  return reply.result;
+  return reply;
 }
 
-async function verifyEach(job: VerifyJob, options: VerifyOptions): Promise<TargetMeasurement> {
+async function verifyEach(job: VerifyJob, options: VerifyOptions): Promise<Measured> {
   const [original, ...others] = job.files;
-  let result = await verifyOnce({ ...job, files: [original!], budgetMs: job.budgetMs / 4 }, options);
+  let { result, feeds } = await verifyOnce({ ...job, files: [original!], budgetMs: job.budgetMs / 4 }, options);
   for (const file of others) {
     const measured = await verifyOnce({ ...job, files: [original!, file] }, options)
-      .then((pair) => pair.files[1]!)
+      .then((pair) => pair.result.files[1]!)
       .catch((error): FileMeasurement => {
         if (!(error instanceof CrashError)) throw error;
         return { name: file.name, error: { stage: "load", message: error.what } };
       });
     result = { ...result, files: [...result.files, measured] };
   }
-  return result;
+  return { result, feeds };
 }
 
 async function memoryOf(
   job: VerifyJob,
   file: JobFile | undefined,
+  feeds: readonly PlainFeed[],
   options: VerifyOptions,
 ): Promise<number | undefined> {
-  const reply = await ask({ kind: "memory", job, file }, { signal: options.signal });
+  const reply = await ask({ kind: "memory", job, file, feeds }, { signal: options.signal });
   return reply.kind === "memory" ? reply.bytes : undefined;
 }
 

@@ -1,6 +1,7 @@
 /**
  * @file What a verification of files on one target needs and gives: plain data, so that it can cross processes.
  */
+import type { LoadSpec } from "../data/load-spec.ts";
 import type { OutputComparison } from "../measure/compare.ts";
 import type { Interval, SpeedVerdict } from "../measure/interval.ts";
 import type { MetricResult, MetricSpec } from "../measure/meter.ts";
@@ -14,6 +15,8 @@ export type DataSpec =
       readonly limit?: number;
       /** Samples that calibration has seen: passed over where at least ten others follow. Default 0. */
       readonly skip?: number;
+      /** How the data are read: preprocessing, tokenizer, batches, order. */
+      readonly options?: LoadSpec;
     }
   | {
       readonly kind: "generated";

@@ -2,7 +2,7 @@
  * @file Loads, runs, compares and times files on one target, in this process.
  */
 import { generateInputs } from "../data/generate.ts";
-import { type LoadedData, loadData } from "../data/load-node.ts";
+import { type LoadedData, loadEvaluation } from "../data/load-node.ts";
 import { type Comparer, createComparer } from "../measure/compare.ts";
 import { compareLatency } from "../measure/latency.ts";
 import { type Answer, createMeter } from "../measure/meter.ts";
@@ -36,6 +36,10 @@ export async function measureTarget(
   job: VerifyJob,
   progress?: Progress,
   signal?: AbortSignal,
+  hooks: {
+    /** Gets the first sample's inputs, once they have run. */
+    readonly onFeeds?: (feeds: Tensors) => void;
+  } = {},
 ): Promise<TargetMeasurement> {
   const target = TARGETS[job.target];
   if (target.runtime === undefined) return { target: job.target, notRunHere: target.notRunHere, files: [] };
@@ -48,6 +52,7 @@ export async function measureTarget(
     if (original?.session === undefined) throw originalFailed(job, original?.measurement.error?.message ?? "no file");
     const { source, score, seenBefore } = await openData(job, original.session);
     const { feeds, samples } = await compareAll(loaded, source, score, job, progress, signal);
+    if (feeds[0] !== undefined) hooks.onFeeds?.(feeds[0]);
     await timeAll(loaded, feeds, runtime, job, progress, signal);
     return {
       ...about,
@@ -111,38 +116,15 @@ async function openData(
 ): Promise<{ readonly source: DataSource; readonly score: LoadedData["score"]; readonly seenBefore: boolean }> {
   const { data } = job;
   if (data.kind === "path") {
-    const all = await loadData(data.path, { inputs: original.inputs, part: "evaluation" });
-    // A module that exports evaluation() has samples of its own; files are told apart by their order.
-    const skip = data.skip ?? 0;
-    const enough = all.length === undefined ? all.part === "evaluation" : all.length - skip >= LEAST_FRESH;
-    const source = part(all, enough && all.length !== undefined ? skip : 0, data.limit);
-    return { source, score: all.score, seenBefore: skip > 0 && !enough };
+    const { path, skip, limit, options } = data;
+    const { source, seenBefore } = await loadEvaluation(path, { ...options, inputs: original.inputs, skip, limit });
+    return { source, score: source.score, seenBefore };
   }
   const options = { shapes: data.shapes, dims: data.dims, seed: job.seed };
   const found = await findRunningShapes(original, options);
   if ("problem" in found) throw originalFailed(job, found.problem, found.help);
   const source = generateInputs(original.inputs, { ...options, shapes: found.shapes, count: data.count });
   return { source, score: undefined, seenBefore: false };
-}
-
-/** Fresh samples below which calibration's own are used: fewer say little. */
-const LEAST_FRESH = 10;
-
-/** Samples `skip` to `skip + limit` of a source. */
-function part(source: DataSource, skip: number, limit = Number.POSITIVE_INFINITY): DataSource {
-  const { length } = source;
-  return {
-    name: source.name,
-    generated: source.generated,
-    length: length === undefined ? undefined : Math.min(Math.max(length - skip, 0), limit),
-    async *samples() {
-      let index = 0;
-      for await (const sample of source.samples()) {
-        if (index >= skip + limit) return;
-        if (index++ >= skip) yield sample;
-      }
-    },
-  };
 }
 
 async function compareAll(

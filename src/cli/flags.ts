@@ -4,12 +4,13 @@
 import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
+import { LOAD_NAMES, LOAD_OPTIONS, type LoadSpec } from "../data/load-spec.ts";
 import { type Budget, parseBudget } from "../measure/budget.ts";
 import type { MetricSpec } from "../measure/meter.ts";
 import { findMetric, METRIC_NAMES, SCORE } from "../measure/metrics/list.ts";
 import { metricOptions } from "../measure/metrics/options.ts";
 import { TARGET_NAMES, type TargetName } from "../runtime/targets.ts";
-import { messageOf } from "../util/errors.ts";
+import { messageOf, OptionError } from "../util/errors.ts";
 
 interface JsonField {
   readonly type?: string;
@@ -117,8 +118,7 @@ export function parseShape(
 }
 
 /** What {@link addMeasureFlags} parses. */
-export interface MeasureFlags {
-  readonly data?: string;
+export interface MeasureFlags extends LoadFlags {
   readonly samples?: number;
   readonly target?: readonly TargetName[];
   readonly shape?: Readonly<Record<string, readonly number[]>>;
@@ -130,17 +130,50 @@ export interface MeasureFlags {
   readonly json?: boolean;
 }
 
+/** What {@link addLoadFlags} parses, with the path and the seed that they are about. */
+export interface LoadFlags extends Omit<LoadSpec, "preprocess" | "model"> {
+  readonly data?: string;
+  readonly preprocess?: string;
+}
+
+/** The flags that say how data are read. */
+export function addLoadFlags(command: Command): Command {
+  addStepFlags(command, [LOAD_OPTIONS], []);
+  return command.option("--no-shuffle", "read images in the order of their names");
+}
+
+/**
+ * How the data are read, from the flags.
+ * @throws OptionError where there are such flags, but no data.
+ */
+export function loadSpec(flags: LoadFlags, model?: string): LoadSpec {
+  const given = LOAD_NAMES.filter((name) => flags[name] !== undefined).map((name) => [name, flags[name]]);
+  const [first] = given;
+  if (first !== undefined && (flags.data === undefined || flags.data === "random")) {
+    throw new OptionError({
+      area: "data",
+      subject: `--${kebab(String(first[0]))}`,
+      problem: "expected --data with samples that it says something about, got none",
+    });
+  }
+  return { ...Object.fromEntries(given), seed: flags.seed ?? 0, ...(model !== undefined && { model }) };
+}
+
 /** The flags that say what models are measured with. */
 export function addMeasureFlags(command: Command): Command {
-  return command
-    .option("--data <path>", "samples: folder or file of .npz or .npy, or a module; 'random' generates them")
+  command.option("--data <path>", "samples: .npz or .npy, images, texts, or a module; 'random' generates them");
+  return addLoadFlags(command)
     .option("--samples <number>", "samples to compare on (default: 100)", parseCount)
     .option("--target <names>", "runtimes, comma-separated: node-cpu, web-wasm, web-webgpu", parseTargets)
     .option("--shape <name=dims>", "shape of a generated input, such as x=1,3,224,224", parseShape)
     .option("--threads <number>", "threads within an operator (default: 1)", parseCount)
     .option("--time <duration>", "time for the timed runs of each target (default: 3s)", parseDuration)
     .option("--no-memory", "do not measure peak memory")
-    .option("--seed <number>", "seed of generated inputs and of intervals (default: 0)", parseNumber)
+    .option(
+      "--seed <number>",
+      "seed of generated inputs, of shuffled samples and of intervals (default: 0)",
+      parseNumber,
+    )
     .option("--allow-external-outside", "read external data outside of the model's folder")
     .option("--json", "print one JSON document on standard output, and nothing else there");
 }

@@ -50,7 +50,7 @@ it("reads a folder of npz in natural order, again and again, with labels", async
     expect(Object.keys(samples[0]!.inputs)).toEqual(["x", "ids"]);
   }
   const limited = await loadData(join(folder, "npz"), { inputs: [X, IDS], limit: 2 });
-  expect([limited.name, limited.length, (await read(limited)).length]).toEqual(["npz/ (2 of 3 .npz files)", 2, 2]);
+  expect([limited.name, limited.length, (await read(limited)).length]).toEqual(["npz/ (3 .npz files)", 2, 2]);
   await expect(loadData(folder, { inputs: [X], limit: 0 })).rejects.toThrow(OptionError);
 });
 
@@ -90,9 +90,14 @@ it("reads modules: plain objects, arrays and async iterables, with score", async
 
 it.each<[string, () => string, readonly Port[], RegExp]>([
   ["a missing path", () => join(folder, "nowhere"), [X], /nowhere: expected a file or folder/],
-  ["a wrong extension", () => put("a.csv", ""), [X], /expected \.npz, \.npy or a module .* got \.csv/],
+  [
+    "a wrong extension",
+    () => put("a.csv", ""),
+    [X],
+    /expected \.npz, \.npy, images, \.jsonl or \.txt, or a module .* got \.csv/,
+  ],
   ["an empty folder", () => join(put("empty/.keep", ""), ".."), [X], /got an empty folder/],
-  ["a folder of something else", () => join(put("png/a.png", ""), ".."), [X], /got a\.png/],
+  ["a folder of something else", () => join(put("pdf/a.pdf", ""), ".."), [X], /or images, got a\.pdf/],
   ["a mixed folder", () => [put("mix/a.npy", ""), join(put("mix/a.npz", ""), "..")][1]!, [X], /either .* got 1 and 1/],
   [
     "names",

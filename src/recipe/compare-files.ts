@@ -3,6 +3,7 @@
  */
 import { compareLedgers, type Ledger, ledgerEntries } from "../analyze/ledger.ts";
 import { compareTensors, type TensorComparison } from "../analyze/tensor-errors.ts";
+import type { LoadSpec } from "../data/load-spec.ts";
 import type { Model } from "../graph/model.ts";
 import { cleanUp } from "../passes/clean-up.ts";
 import { createAnyRuntime } from "../runtime/create-node.ts";
@@ -13,6 +14,8 @@ import { type OpenModel, openCalibration, openModel } from "./open.ts";
 export interface CompareFilesOptions {
   /** A path for the data loaders; "random" or undefined: generated. */
   readonly data?: string;
+  /** How they are read. */
+  readonly load?: LoadSpec;
   /** Samples to run. Default 4; the first 16 at most: every value of both models is looked at. */
   readonly samples?: number;
   readonly shape?: Readonly<Record<string, readonly number[]>>;
@@ -35,9 +38,9 @@ export async function compareFiles(
   const runtime = await createAnyRuntime();
   const { opened, model } = await openCleaned(original, runtime, options.allowExternalOutside);
   const quantized = openModel(other, { allowOutside: options.allowExternalOutside }).model();
-  const { data, shape: shapes, seed, samples = 4 } = options;
+  const { data, load, shape: shapes, seed, samples = 4 } = options;
   const limit = Math.min(samples, MOST_SAMPLES);
-  const source = await openCalibration(opened, { data, limit, shapes, seed }, runtime);
+  const source = await openCalibration(opened, { data, options: load, limit, shapes, seed }, runtime);
   return compareTensors(model, quantized, runtime, source, { samples: limit, progress, signal });
 }
 

@@ -7,6 +7,7 @@ import { findRunningShapes } from "../analyze/running-shapes.ts";
 import { runtimeMessage } from "../analyze/runtime-message.ts";
 import { generateInputs } from "../data/generate.ts";
 import { loadData } from "../data/load-node.ts";
+import type { LoadSpec } from "../data/load-spec.ts";
 import { fromOnnx } from "../graph/from-onnx.ts";
 import type { Model } from "../graph/model.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
@@ -83,6 +84,8 @@ export interface InputSpec {
   /** A path for the data loaders; "random" or undefined: generated. */
   readonly data?: string;
   readonly limit?: number;
+  /** How the data are read: preprocessing, tokenizer, batches, order. */
+  readonly options?: LoadSpec;
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
   readonly dims?: Readonly<Record<string, number>>;
   readonly seed?: number;
@@ -101,7 +104,8 @@ export async function openCalibration(
 ): Promise<DataSource> {
   const ports = modelPorts(opened.model());
   if (spec.data !== undefined && spec.data !== "random") {
-    return loadData(spec.data, { inputs: ports, limit: spec.limit, part: "calibration" });
+    const how = { model: opened.path, seed: spec.seed, ...spec.options };
+    return loadData(spec.data, { ...how, inputs: ports, limit: spec.limit, part: "calibration" });
   }
   const options = { shapes: spec.shapes, dims: spec.dims, seed: spec.seed ?? 0 };
   const session = await loadSession(opened, runtime, path);

@@ -9,6 +9,7 @@ import { type Judgement, judge } from "../analyze/judge.ts";
 import { compareLedgers, type Ledger, ledgerEntries } from "../analyze/ledger.ts";
 import { UNFOLD } from "../analyze/measure-target.ts";
 import { groupReasons } from "../analyze/reasons.ts";
+import type { LoadSpec } from "../data/load-spec.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
 import type { Budget } from "../measure/budget.ts";
 import { describeMachine, type Machine } from "../measure/machine.ts";
@@ -36,8 +37,10 @@ export interface QuantizeFileOptions {
   readonly scheme?: SchemeName | "auto";
   /** Default: the input's name with `.int8` before its ending. */
   readonly output?: string;
-  /** Samples: a folder or file of .npz or .npy, a module, or "random" for generated ones. */
+  /** Samples: arrays, images, texts or a module (docs/data.md), or "random" for generated ones. */
   readonly data?: string;
+  /** How they are read: preprocessing, labels, tokenizer, batches, order. */
+  readonly load?: LoadSpec;
   /** Samples to calibrate on. Default 100. */
   readonly calibrationSamples?: number;
   /** A file that keeps statistics of calibration: made where it is not there, used where it is. */
@@ -143,7 +146,7 @@ export async function quantizeFile(path: string, options: QuantizeFileOptions = 
       }
     }
     if (attempts.every(({ report }) => report.changed === 0)) throw nothingToQuantize(path, attempts);
-    const data = evaluationData(calibration, plan, options);
+    const data = evaluationData(path, plan, options);
     const measured: TargetMeasurement[] = [];
     for (const target of options.check === false ? [] : targets) {
       const job = {
@@ -217,13 +220,24 @@ async function calibrationFor(
   if (plan.every(({ scheme }) => scheme === "weight-int8")) return undefined;
   const spec = {
     data: options.data,
-    limit: options.data === "random" ? 8 : (options.calibrationSamples ?? 100),
+    limit: options.data === "random" ? 8 : calibrationCount(options),
+    options: loadSpec(opened.path, options),
     shapes: options.shapes,
     dims: options.dims,
     // Other values than those that are compared on.
     seed: (options.seed ?? 0) + 1,
   };
   return openCalibration(opened, spec, runtime, original);
+}
+
+/** Samples to calibrate on. */
+function calibrationCount(options: QuantizeFileOptions): number {
+  return options.calibrationSamples ?? 100;
+}
+
+/** Calibration and comparison read the same samples in the same order: only so do they not overlap. */
+function loadSpec(model: string, options: QuantizeFileOptions): LoadSpec {
+  return { ...options.load, model, seed: options.load?.seed ?? options.seed ?? 0 };
 }
 
 async function attempt(
@@ -275,19 +289,14 @@ function configFor(
 }
 
 /** Samples to compare on: those after the calibration samples, where there are enough of them. */
-function evaluationData(
-  calibration: DataSource | undefined,
-  plan: readonly PlannedScheme[],
-  options: QuantizeFileOptions,
-): DataSpec {
+function evaluationData(model: string, plan: readonly PlannedScheme[], options: QuantizeFileOptions): DataSpec {
   const { data: path, samples = 100 } = options;
   if (path === undefined || path === "random") {
     return { kind: "generated", shapes: options.shapes, dims: options.dims, count: Math.min(samples, 4) };
   }
-  // Ranges come from the first ones; the rest, if it is enough to judge by, was not seen. The length of a module's
-  // samples is not known: any number says that they were seen.
-  const seen = plan.some(({ scheme }) => scheme === "static-int8") ? (calibration?.length ?? 1) : 0;
-  return { kind: "path", path, limit: samples, skip: seen };
+  // Ranges come from the first ones; the rest, if it is enough to judge by, was not seen.
+  const seen = plan.some(({ scheme }) => scheme === "static-int8") ? calibrationCount(options) : 0;
+  return { kind: "path", path, limit: samples, skip: seen, options: loadSpec(model, options) };
 }
 
 /** The best attempt as measured: usable everywhere, then faster, then smaller. */

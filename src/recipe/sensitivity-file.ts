@@ -3,6 +3,7 @@
  */
 import { type Sensitivity, type SensitivityMode, sensitivity } from "../analyze/sensitivity.ts";
 import { openScheme, SENSITIVITY_SCHEMES, type SensitivitySchemeName } from "../analyze/sensitivity-schemes.ts";
+import type { LoadSpec } from "../data/load-spec.ts";
 import { toOnnx } from "../graph/to-onnx.ts";
 import type { MetricSpec } from "../measure/meter.ts";
 import { encodeModel, joinChunks } from "../onnx/encode.ts";
@@ -23,6 +24,8 @@ export interface SensitivityFileOptions {
   readonly mode?: SensitivityMode;
   /** A path for the data loaders; "random" or undefined: generated. */
   readonly data?: string;
+  /** How they are read. */
+  readonly load?: LoadSpec;
   /** Samples to run and calibrate on. Default 16; of generated ones 4. */
   readonly samples?: number;
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
@@ -87,11 +90,15 @@ export async function sensitivityOfFile(path: string, options: SensitivityFileOp
 
 function samplesOf(
   opened: OpenModel,
-  { data, samples, shapes, seed }: SensitivityFileOptions,
+  { data, load, samples, shapes, seed }: SensitivityFileOptions,
   runtime: Parameters<typeof openCalibration>[2],
 ): Promise<DataSource & { readonly score?: Parameters<typeof sensitivity>[0]["score"] }> {
   const generated = data === undefined || data === "random";
-  return openCalibration(opened, { data, limit: samples ?? (generated ? 4 : 16), shapes, seed }, runtime);
+  return openCalibration(
+    opened,
+    { data, options: load, limit: samples ?? (generated ? 4 : 16), shapes, seed },
+    runtime,
+  );
 }
 
 /** A few samples, read once: every model runs them. */

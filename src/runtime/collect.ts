@@ -9,9 +9,9 @@ import { type Chunk, encodeModel, joinChunks } from "../onnx/encode.ts";
 import type { GraphProto, ModelProto, NodeProto } from "../onnx/messages.ts";
 import { elementCount } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { InputError } from "../util/errors.ts";
+import { InputError, messageOf, TersorError } from "../util/errors.ts";
 import { checkCancelled, type Progress } from "../util/progress.ts";
-import type { Runtime, SessionOptions, Tensors } from "./runtime.ts";
+import type { Runtime, Session, SessionOptions, Tensors } from "./runtime.ts";
 
 /** What is needed of a data source: feeds that can be read again in the same order. */
 export interface FeedSource {
@@ -61,7 +61,7 @@ export async function observeShapes(
     const outputs = chosen.map((_value, index) => name(index));
     const session = await runtime.load({ bytes: joinChunks(withOutputs(proto, outputs, nodes)) }, SHAPE_SESSION);
     try {
-      const results = await session.run(feeds);
+      const results = await runSample(session, feeds, undefined, "the first sample");
       chosen.forEach((value, index) => {
         shapes.set(value, results[name(index)]!.numbers());
       });
@@ -127,7 +127,7 @@ export async function collect(
           if (tensor !== undefined) observe(value, tensor);
         }
         if (outputs.length > 0) {
-          const results = await session.run(sample.inputs, outputs);
+          const results = await runSample(session, sample.inputs, outputs, `sample ${count + 1} of ${source.name}`);
           for (const value of group) {
             const tensor = results[value.name];
             if (tensor !== undefined && !value.isInput) observe(value, tensor);
@@ -154,6 +154,30 @@ export async function collect(
     });
   }
   return count;
+}
+
+/**
+ * What the runtime says of a sample is said of the sample: the model runs, on others.
+ * @throws InputError where it does not run.
+ */
+async function runSample(
+  session: Session,
+  feeds: Tensors,
+  outputs: readonly string[] | undefined,
+  subject: string,
+): Promise<Tensors> {
+  try {
+    return await session.run(feeds, outputs);
+  } catch (cause) {
+    if (cause instanceof TersorError) throw cause;
+    throw new InputError({
+      area: "data",
+      subject,
+      problem: `expected values that the model runs on, got: ${messageOf(cause).split("\n")[0]}`,
+      help: "Do the samples have the shapes and values that it was trained with (and texts its own tokenizer)?",
+      cause,
+    });
+  }
 }
 
 /** Points in groups whose tensors for the first sample take at most `budget` bytes together. */

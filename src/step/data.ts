@@ -18,4 +18,9 @@ export interface DataSource {
   /** True for generated values: results are then "smoke-tested", never "proven". */
   readonly generated?: boolean;
   samples(): Iterable<Sample> | AsyncIterable<Sample>;
+  /**
+   * Any one of `length` samples, without reading the others: for data in files and lines. Calls may come in any order
+   * but must not overlap.
+   */
+  readonly at?: (index: number) => Promise<Sample>;
 }

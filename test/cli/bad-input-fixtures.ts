@@ -6,7 +6,18 @@ import { encodeNpy } from "../../src/data/npy.ts";
 import { encodeNpz } from "../../src/data/npz.ts";
 import { writeModelFile } from "../../src/onnx/file-node.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
-import { bytesOfModel, EMBEDDING, externalModel, type Folder, MLP, modelOf, PICKY, UNKNOWN_OP } from "./models.ts";
+import reference from "../reference/texts.json" with { type: "json" };
+import {
+  bytesOfModel,
+  CONV,
+  EMBEDDING,
+  externalModel,
+  type Folder,
+  MLP,
+  modelOf,
+  PICKY,
+  UNKNOWN_OP,
+} from "./models.ts";
 
 const ones = (...dims: number[]): Tensor =>
   Tensor.float32(dims, new Float32Array(dims.reduce((a, b) => a * b, 1)).fill(1));
@@ -23,6 +34,10 @@ function models(folder: Folder): void {
   folder.put("mlp.onnx", bytes);
   folder.model("picky.onnx", PICKY);
   folder.model("embedding.onnx", EMBEDDING);
+  folder.model("conv.onnx", CONV);
+  const ids = EMBEDDING.replace(", float[batch, 32] bias", "").replace("Add(sum, bias)", "Relu(sum)");
+  folder.model("ids.onnx", ids.replace("[64, 32]", "[120, 32]"));
+  folder.model("few-ids.onnx", ids);
   folder.model("unknown-op.onnx", UNKNOWN_OP);
   folder.model("relu.onnx", "g (float[N, 4] x) => (float[N, 4] y) { y = Relu(x) }");
   folder.model("dangling.onnx", "g (float[N, 4] x) => (float[N, 4] y) { y = Add(x, nowhere) }");
@@ -82,5 +97,12 @@ function data(folder: Folder): void {
     "data/score-throws.mjs",
     `export const evaluation = () => [${sample}];\nexport function score() { throw new TypeError("boom"); }`,
   );
+  folder.put("data/photos/torn.png", "PNG");
+  folder.put("data/unknown.json", '{ "sizes": 3 }');
+  folder.put("data/large.json", '{ "resize": { "width": 9, "height": 8 } }');
+  folder.put("data/texts.jsonl", '"a fox"\n{"text": \n');
+  folder.put("data/words.txt", "a fox");
+  folder.put("data/tokenizer.json", JSON.stringify(reference.tokenizers.wordPiece.file));
+  folder.put("data/good.mjs", `export const evaluation = () => [${sample}];`);
   folder.put("data/score-text.mjs", `export const evaluation = () => [${sample}];\nexport const score = () => "good";`);
 }

@@ -171,11 +171,11 @@ const CASES: readonly Case[] = [
   ),
   bad(
     "quantize ../mlp.onnx -o OUT --data ../data/empty",
-    /data\/empty: expected \.npz or \.npy files, got an empty folder\. Save one \.npz per sample/,
+    /data\/empty: expected \.npz or \.npy files, or images, got an empty folder\. Save one \.npz per sample/,
   ),
   bad(
     "quantize ../mlp.onnx -o OUT --data ../data/table.csv",
-    /table\.csv: expected \.npz, \.npy or a module .*got \.csv/,
+    /table\.csv: expected \.npz, \.npy, images, .* or a module .*got \.csv/,
   ),
   bad(
     "quantize ../mlp.onnx -o OUT --data ../data/names.npz",
@@ -245,6 +245,69 @@ const CASES: readonly Case[] = [
   ),
   bad("quantize ../picky.onnx -o OUT", /picky\.onnx: it does not run with none of|picky\.onnx: .*none of 13 guesses/),
 
+  // Images and texts.
+  bad(
+    "quantize ../conv.onnx -o OUT --data ../data/photos --preprocess ../data/nowhere.json",
+    /nowhere\.json: expected a file, found nothing there\. Check the path/,
+  ),
+  bad(
+    "quantize ../conv.onnx -o OUT --data ../data/photos --preprocess ../data/unknown.json",
+    /unknown\.json: unknown key sizes\. Keys are: input, color, resize/,
+  ),
+  bad(
+    "quantize ../conv.onnx -o OUT --data ../data/photos --preprocess ../data/large.json",
+    /large\.json: "resize\.width": expected 8 for x \(float32 \[N, 3, 8, 8\]\), got 9/,
+  ),
+  bad(
+    "quantize ../conv.onnx -o OUT --data ../data/photos",
+    /photos\/torn\.png: expected an image that sharp reads, got: .*Convert it to PNG/,
+  ),
+  bad(
+    "quantize ../conv.onnx -o OUT --data ../data/photos --labels ../data/table.csv",
+    /table\.csv, line 1: expected a file and its label, got 3 columns.*file,label/,
+  ),
+  bad(
+    "quantize ../conv.onnx -o OUT --data ../data/photos --tokenizer ../data/nowhere.json",
+    /photos\/: option "tokenizer": expected options for images, got one for texts\. Leave it out/,
+  ),
+  bad(
+    "quantize ../mlp.onnx -o OUT --data ../data/photos",
+    /photos\/: expected an input for images \[N, C, H, W\] .*got x \(float32 \[batch, 64\]\)/,
+  ),
+  bad(
+    "quantize ../picky.onnx -o OUT --data ../data/photos",
+    /expected to be told the size of images.*x \(float32 \[1, 3, height, width\]\)\. Say .*--preprocess imagenet/,
+  ),
+  bad(
+    "quantize ../embedding.onnx -o OUT --data ../data/texts.jsonl",
+    /texts\.jsonl: expected a tokenizer for texts, got none\. Give .*--tokenizer/,
+  ),
+  bad(
+    "quantize ../embedding.onnx -o OUT --data ../data/texts.jsonl --tokenizer ../data/large.json",
+    /texts\.jsonl: input "ids": expected inputs that a text gives \(input_ids, .*Write a module/,
+  ),
+  bad(
+    "quantize ../ids.onnx -o OUT --data ../data/texts.jsonl --tokenizer ../data/large.json",
+    /large\.json: expected a Hugging Face tokenizer\.json .*got other JSON/,
+  ),
+  bad(
+    "quantize ../ids.onnx -o OUT --data ../data/texts.jsonl --tokenizer ../data/tokenizer.json",
+    /texts\.jsonl, line 2: expected JSON, got: .*Plain text goes into a \.txt file/,
+  ),
+  bad(
+    "quantize ../few-ids.onnx -o OUT --data ../data/words.txt --tokenizer ../data/tokenizer.json",
+    /expected values that the model runs on, got: .*Gather.*texts its own tokenizer/,
+  ),
+  bad(
+    "quantize ../mlp.onnx -o OUT --preprocess imagenet",
+    /--preprocess: expected --data with samples that it says something about, got none/,
+  ),
+  bad(
+    "verify ../mlp.onnx --data ../data/good.mjs --shuffle",
+    /shuffle: expected data that can be read in any order, got evaluation\(\) of good\.mjs/,
+  ),
+  bad("quantize ../mlp.onnx -o OUT --data ../data/good.npz --batch 0", /option "batch": .*>=1/),
+
   // Models that no runtime loads.
   bad(
     "quantize ../unknown-op.onnx -o OUT",
@@ -281,7 +344,7 @@ describe("bad inputs", () => {
       results.set(entry, { finished, changed: difference(before, snapshot(folder)) });
     });
     expect(difference(untouched, snapshot(fixtures.path))).toEqual([]);
-  }, 120_000);
+  }, 600_000);
   afterAll(() => fixtures.remove());
 
   it.each(CASES)("$run", (entry) => {

@@ -33,6 +33,10 @@ export const EMBEDDING = `embedding (int64[batch, length] ids, float[batch, 32] 
   <float[64, 32] table = random(1), int64[1] axes = {1}>
   { rows = Gather(table, ids) sum = ReduceSum <keepdims = 0> (rows, axes) y = Add(sum, bias) }`;
 
+/** Small images. */
+export const CONV = `conv (float[N, 3, 8, 8] x) => (float[N, 64] y)
+  <float[64, 3, 8, 8] w = random(1)> { c = Conv(x, w) y = Flatten(c) }`;
+
 /** An operator that no runtime has. */
 export const UNKNOWN_OP = `unknown (float[N, 64] x) => (float[N, 32] y)
   <float[64, 32] w = random(1)> { h = Frobnicate(x) y = MatMul(h, w) }`;

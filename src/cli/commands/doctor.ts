@@ -43,7 +43,7 @@ export function addDoctor(program: Command, signal: AbortSignal): void {
         groups.push(
           await examine(family, {
             targets: flags.target ?? DEFAULT_TARGETS,
-            data: dataSpec(flags),
+            data: dataSpec(flags, family.original.path),
             threads: flags.threads ?? 1,
             budgetMs: flags.time ?? 3000,
             seed: flags.seed ?? 0,

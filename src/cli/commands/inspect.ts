@@ -12,22 +12,30 @@ import { schemeOf, sensitivityOfFile } from "../../recipe/sensitivity-file.ts";
 import { SCHEME_NAMES } from "../../recipe/steps.ts";
 import { createAnyRuntime } from "../../runtime/create-node.ts";
 import { formatBytes, formatCount } from "../../util/format.ts";
-import { addMetricFlags, type MetricFlags, parseCount, parseDuration, parseNumber, parseShape } from "../flags.ts";
+import {
+  addLoadFlags,
+  addMetricFlags,
+  type LoadFlags,
+  loadSpec,
+  type MetricFlags,
+  parseCount,
+  parseDuration,
+  parseNumber,
+  parseShape,
+} from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
 import { paragraph, plain, renderTable, shorten, WIDTH } from "../render/table.ts";
 import { renderSensitivity } from "../render/tensors.ts";
 
-interface Flags extends MetricFlags {
+interface Flags extends MetricFlags, LoadFlags {
   readonly tensors: number;
   readonly allowExternalOutside?: boolean;
   readonly json?: boolean;
   readonly sensitivity?: SensitivityMode;
   readonly scheme?: string;
-  readonly data?: string;
   readonly samples?: number;
   readonly time?: number;
   readonly shape?: Readonly<Record<string, readonly number[]>>;
-  readonly seed?: number;
 }
 
 export function addInspect(program: Command, signal: AbortSignal): void {
@@ -49,7 +57,8 @@ export function addInspect(program: Command, signal: AbortSignal): void {
     .option("--samples <number>", "for --sensitivity: samples to run and calibrate on (default: 16)", parseCount)
     .option("--time <duration>", "for --sensitivity: begin no further node after it (default: 5m)", parseDuration)
     .option("--shape <name=dims>", "shape of a generated input, such as x=1,3,224,224", parseShape)
-    .option("--seed <number>", "seed of generated inputs (default: 0)", parseNumber);
+    .option("--seed <number>", "seed of generated inputs and of shuffled samples (default: 0)", parseNumber);
+  addLoadFlags(command);
   const metrics = addMetricFlags(command, { drop: false });
   command.action(async (path: string, flags: Flags) => {
     if (flags.sensitivity !== undefined) {
@@ -75,6 +84,7 @@ async function rankNodes(path: string, flags: Flags, metric: MetricSpec, signal:
       scheme: schemeOf(flags.scheme ?? (data === undefined ? "dynamic-int8" : "static-int8")),
       mode: flags.sensitivity,
       data,
+      load: loadSpec(flags),
       samples,
       budgetMs: time,
       shapes: shape,

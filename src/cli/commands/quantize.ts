@@ -4,10 +4,17 @@
 import type { Command } from "commander";
 import { type QuantizeFileResult, quantizeFile } from "../../recipe/quantize-file.ts";
 import { SCHEME_ALIASES, SCHEME_NAMES, SCHEMES, type SchemeName } from "../../recipe/steps.ts";
-import type { TargetName } from "../../runtime/targets.ts";
 import { OptionError } from "../../util/errors.ts";
 import { formatBytes, formatRatio } from "../../util/format.ts";
-import { addMeasureFlags, addMetricFlags, addStepFlags, type MetricFlags, parseCount } from "../flags.ts";
+import {
+  addMeasureFlags,
+  addMetricFlags,
+  addStepFlags,
+  loadSpec,
+  type MeasureFlags,
+  type MetricFlags,
+  parseCount,
+} from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
 import {
   renderConditions,
@@ -19,24 +26,14 @@ import {
 } from "../render/measurement.ts";
 import { paragraph, WIDTH } from "../render/table.ts";
 
-interface Flags extends MetricFlags, Readonly<Record<string, unknown>> {
+interface Flags extends MeasureFlags, MetricFlags, Readonly<Record<string, unknown>> {
   readonly output?: string;
   readonly scheme: string;
-  readonly data?: string;
   readonly calibrationSamples?: number;
   readonly statistics?: string;
-  readonly samples?: number;
-  readonly target?: readonly TargetName[];
-  readonly shape?: Readonly<Record<string, readonly number[]>>;
-  readonly threads?: number;
-  readonly time?: number;
-  readonly memory: boolean;
   readonly check: boolean;
-  readonly seed?: number;
   readonly externalData?: boolean;
-  readonly allowExternalOutside?: boolean;
   readonly verbose?: boolean;
-  readonly json?: boolean;
 }
 
 export function addQuantize(program: Command, signal: AbortSignal): void {
@@ -73,6 +70,7 @@ export function addQuantize(program: Command, signal: AbortSignal): void {
         scheme: schemeOf(flags.scheme),
         output: flags.output,
         data: flags.data,
+        load: loadSpec(flags),
         calibrationSamples: flags.calibrationSamples,
         statistics: flags.statistics,
         samples: flags.samples,

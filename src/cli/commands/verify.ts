@@ -14,17 +14,18 @@ import { runnableFiles } from "../../recipe/runnable.ts";
 import { DEFAULT_TARGETS, TARGET_NAMES, TARGETS, type TargetName } from "../../runtime/targets.ts";
 import { OptionError } from "../../util/errors.ts";
 import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
-import { addMeasureFlags, addMetricFlags, type MeasureFlags, type MetricFlags } from "../flags.ts";
+import { addMeasureFlags, addMetricFlags, loadSpec, type MeasureFlags, type MetricFlags } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
 import { renderConditions, renderDrops, renderHead, renderTargets, renderVerdict } from "../render/measurement.ts";
 import { paragraph, plain, renderTable, WIDTH } from "../render/table.ts";
 import { renderLedger, renderTensorErrors } from "../render/tensors.ts";
 
 /** The samples that the flags ask for; without data, generated inputs. */
-export function dataSpec(flags: Pick<MeasureFlags, "data" | "samples" | "shape">): DataSpec {
+export function dataSpec(flags: MeasureFlags, model: string): DataSpec {
   const { data, samples, shape } = flags;
+  const options = loadSpec(flags, model);
   if (data === undefined || data === "random") return { kind: "generated", shapes: shape, count: samples ?? 4 };
-  return { kind: "path", path: data, limit: samples ?? 100 };
+  return { kind: "path", path: data, limit: samples ?? 100, options };
 }
 
 interface Flags extends MeasureFlags, MetricFlags {
@@ -64,7 +65,7 @@ export function addVerify(program: Command, signal: AbortSignal): void {
         const job = {
           target,
           files,
-          data: dataSpec(flags),
+          data: dataSpec(flags, original),
           threads: flags.threads ?? 1,
           budgetMs: flags.time ?? 3000,
           seed: flags.seed ?? 0,
@@ -74,7 +75,12 @@ export function addVerify(program: Command, signal: AbortSignal): void {
       }
       const perTensor =
         flags.perTensor && other !== undefined
-          ? await compareFiles(original, other, flags, { progress: progress.update, signal })
+          ? await compareFiles(
+              original,
+              other,
+              { ...flags, load: loadSpec(flags) },
+              { progress: progress.update, signal },
+            )
           : undefined;
       const ledger =
         flags.ledger && other !== undefined
