@@ -5,7 +5,6 @@ import { readFileSync } from "node:fs";
 import { generateInputs } from "../data/generate.ts";
 import { loadData } from "../data/load-node.ts";
 import { createRuntime } from "../runtime/create-node.ts";
-import { TARGETS } from "../runtime/targets.ts";
 import { messageOf, TersorError } from "../util/errors.ts";
 import type { Reply, Request } from "./isolated.ts";
 import { measureTarget } from "./measure-target.ts";
@@ -24,13 +23,24 @@ process.on("message", (request: Request) => {
 // A parent that was killed leaves nobody to answer to.
 process.on("disconnect", () => process.exit(0));
 
+/** A browser that ends by itself is what a runtime that crashes is in this process. */
+function crash(how: string): void {
+  crashed = true;
+  process.stderr.write(`${how}\n`, () => process.exit(CRASHED));
+}
+
+const CRASHED = 70;
+let crashed = false;
+
 function send(reply: Reply): void {
-  process.send?.(reply);
+  // Whatever failed with it is not the answer.
+  if (!crashed) process.send?.(reply);
 }
 
 async function answer(request: Request): Promise<Reply> {
   if (request.kind === "memory") return { kind: "memory", bytes: await peakMemory(request) };
-  const result = await measureTarget(request.job, (task, done, total) => send({ kind: "progress", task, done, total }));
+  const progress = (task: string, done: number, total?: number): void => send({ kind: "progress", task, done, total });
+  const result = await measureTarget(request.job, progress, undefined, { onCrash: crash });
   return { kind: "measured", result };
 }
 
@@ -49,7 +59,7 @@ function residentPeak(): number {
 
 /** The process's largest resident size in bytes after loading the runtime and, if there is one, running a file once. */
 async function peakMemory({ job, file }: Extract<Request, { kind: "memory" }>): Promise<number> {
-  const runtime = await createRuntime(TARGETS[job.target].runtime ?? "onnxruntime-node");
+  const runtime = await createRuntime(job.target === "web-wasm" ? "onnxruntime-web" : "onnxruntime-node");
   if (file !== undefined) {
     const session = await runtime.load({ path: file.path }, { threads: job.threads, config: file.config });
     const { data } = job;

@@ -8,6 +8,7 @@ import { type Budget, parseBudget } from "../measure/budget.ts";
 import type { MetricSpec } from "../measure/meter.ts";
 import { findMetric, METRIC_NAMES, SCORE } from "../measure/metrics/list.ts";
 import { metricOptions } from "../measure/metrics/options.ts";
+import type { BrowserSpec } from "../runtime/browser/chromium.ts";
 import { TARGET_NAMES, type TargetName } from "../runtime/targets.ts";
 import { messageOf } from "../util/errors.ts";
 
@@ -124,10 +125,17 @@ export interface MeasureFlags {
   readonly shape?: Readonly<Record<string, readonly number[]>>;
   readonly threads?: number;
   readonly time?: number;
+  readonly browser?: string;
+  readonly ortWeb?: string;
   readonly memory: boolean;
   readonly seed?: number;
   readonly allowExternalOutside?: boolean;
   readonly json?: boolean;
+}
+
+/** The browser that the flags ask for; undefined: none is asked for, and only web-webgpu needs one. */
+export function browserSpec({ browser, ortWeb }: Pick<MeasureFlags, "browser" | "ortWeb">): BrowserSpec | undefined {
+  return browser === undefined && ortWeb === undefined ? undefined : { path: browser, ortWeb };
 }
 
 /** The flags that say what models are measured with. */
@@ -139,6 +147,8 @@ export function addMeasureFlags(command: Command): Command {
     .option("--shape <name=dims>", "shape of a generated input, such as x=1,3,224,224", parseShape)
     .option("--threads <number>", "threads within an operator (default: 1)", parseCount)
     .option("--time <duration>", "time for the timed runs of each target (default: 3s)", parseDuration)
+    .option("--browser <path>", "a Chrome, Chromium or Edge for web-wasm and web-webgpu; 'auto' finds one")
+    .option("--ort-web <folder>", "another onnxruntime-web to load in the browser")
     .option("--no-memory", "do not measure peak memory")
     .option("--seed <number>", "seed of generated inputs and of intervals (default: 0)", parseNumber)
     .option("--allow-external-outside", "read external data outside of the model's folder")

@@ -7,7 +7,7 @@ import { SCHEME_ALIASES, SCHEME_NAMES, SCHEMES, type SchemeName } from "../../re
 import type { TargetName } from "../../runtime/targets.ts";
 import { OptionError } from "../../util/errors.ts";
 import { formatBytes, formatRatio } from "../../util/format.ts";
-import { addMeasureFlags, addMetricFlags, addStepFlags, type MetricFlags, parseCount } from "../flags.ts";
+import { addMeasureFlags, addMetricFlags, addStepFlags, browserSpec, type MetricFlags, parseCount } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
 import {
   renderConditions,
@@ -30,6 +30,8 @@ interface Flags extends MetricFlags, Readonly<Record<string, unknown>> {
   readonly shape?: Readonly<Record<string, readonly number[]>>;
   readonly threads?: number;
   readonly time?: number;
+  readonly browser?: string;
+  readonly ortWeb?: string;
   readonly memory: boolean;
   readonly check: boolean;
   readonly seed?: number;
@@ -80,6 +82,7 @@ export function addQuantize(program: Command, signal: AbortSignal): void {
         shapes: flags.shape,
         threads: flags.threads,
         budgetMs: flags.time,
+        browser: browserSpec(flags),
         memory: flags.memory,
         check: flags.check,
         seed: flags.seed,
