@@ -100,7 +100,7 @@ describe.skipIf(NO_BROWSER !== undefined)("in a browser", () => {
       const { devices, ok } = JSON.parse(stdout);
       // Whether it is faster is not for a test to say; the two ends agree.
       expect([status, title]).toEqual(ok ? [0, "OK on this device"] : [1, "Not OK"]);
-      expect(text).toMatch(/web-wasm: SQNR \d+\.\d dB.* ms → .* ms/);
+      expect(text).toMatch(/web-wasm: SQNR \d+\.\d dB.*; \S+ (µs|ms|s) → \S+ (µs|ms|s), /);
       expect(devices).toHaveLength(1);
       expect(devices[0].host).toMatchObject({ secure: true, isolated: true });
       expect(devices[0].targets[0].files[1].outputs[0].sqnr).toBeGreaterThan(30);
