@@ -81,7 +81,17 @@ export { staticInt8 } from "./quantize/static-int8.ts";
 export { weightInt8 } from "./quantize/weight-int8.ts";
 export { SCHEMES, type SchemeName, STEPS } from "./recipe/steps.ts";
 export { collect, observeShapes } from "./runtime/collect.ts";
-export type { ModelSource, Port, Runtime, Session, SessionOptions, Tensors } from "./runtime/runtime.ts";
+export type {
+  GpuAdapter,
+  Host,
+  ModelSource,
+  NodePlacement,
+  Port,
+  Runtime,
+  Session,
+  SessionOptions,
+  Tensors,
+} from "./runtime/runtime.ts";
 export { TARGETS, type TargetName } from "./runtime/targets.ts";
 export type { DataSource, Sample } from "./step/data.ts";
 export { parseOptions, runStep } from "./step/run.ts";

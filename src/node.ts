@@ -15,6 +15,7 @@ export { compareFiles, ledgerOfFiles } from "./recipe/compare-files.ts";
 export { type OpenModel, openModel } from "./recipe/open.ts";
 export { type QuantizeFileOptions, type QuantizeFileResult, quantizeFile } from "./recipe/quantize-file.ts";
 export { type FileSensitivity, sensitivityOfFile } from "./recipe/sensitivity-file.ts";
+export { type BrowserOptions, type BrowserSpec, startBrowserRuntime } from "./runtime/browser/chromium.ts";
 export { createAnyRuntime, createRuntime } from "./runtime/create-node.ts";
 export { createNodeRuntime } from "./runtime/onnxruntime-node.ts";
 export { createWebRuntime } from "./runtime/onnxruntime-web.ts";

@@ -4,7 +4,6 @@
 import { readFileSync } from "node:fs";
 import { createRuntime } from "../runtime/create-node.ts";
 import type { Tensors } from "../runtime/runtime.ts";
-import { TARGETS } from "../runtime/targets.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { messageOf, TersorError } from "../util/errors.ts";
 import type { PlainFeed, Reply, Request } from "./isolated.ts";
@@ -24,8 +23,18 @@ process.on("message", (request: Request) => {
 // A parent that was killed leaves nobody to answer to.
 process.on("disconnect", () => process.exit(0));
 
+/** A browser that ends by itself is what a runtime that crashes is in this process. */
+function crash(how: string): void {
+  crashed = true;
+  process.stderr.write(`${how}\n`, () => process.exit(CRASHED));
+}
+
+const CRASHED = 70;
+let crashed = false;
+
 function send(reply: Reply): void {
-  process.send?.(reply);
+  // Whatever failed with it is not the answer.
+  if (!crashed) process.send?.(reply);
 }
 
 async function answer(request: Request): Promise<Reply> {
@@ -35,7 +44,7 @@ async function answer(request: Request): Promise<Reply> {
   const onFeeds = (tensors: Tensors): void => {
     feeds = toPlain(tensors);
   };
-  const result = await measureTarget(request.job, progress, undefined, { onFeeds });
+  const result = await measureTarget(request.job, progress, undefined, { onCrash: crash, onFeeds });
   return { kind: "measured", result, feeds };
 }
 
@@ -72,7 +81,7 @@ function residentPeak(): number {
 
 /** The process's largest resident size in bytes after loading the runtime and, if there is one, running a file once. */
 async function peakMemory({ job, file, feeds }: Extract<Request, { kind: "memory" }>): Promise<number> {
-  const runtime = await createRuntime(TARGETS[job.target].runtime ?? "onnxruntime-node");
+  const runtime = await createRuntime(job.target === "web-wasm" ? "onnxruntime-web" : "onnxruntime-node");
   if (file !== undefined) {
     const session = await runtime.load({ path: file.path }, { threads: job.threads, config: file.config });
     await session.run(fromPlain(feeds));

@@ -4,7 +4,8 @@
  */
 import { basename } from "node:path";
 import type { MetricSpec } from "../measure/meter.ts";
-import { TARGETS, type TargetName } from "../runtime/targets.ts";
+import type { BrowserSpec } from "../runtime/browser/chromium.ts";
+import type { TargetName } from "../runtime/targets.ts";
 import { formatRatio } from "../util/format.ts";
 import type { Family } from "./families.ts";
 import type { FileFacts } from "./file-facts.ts";
@@ -50,6 +51,8 @@ export interface DoctorOptions extends VerifyOptions {
   readonly threads: number;
   readonly budgetMs: number;
   readonly seed: number;
+  /** See {@link VerifyJob}. */
+  readonly browser?: BrowserSpec;
   readonly metrics?: MetricSpec;
   /** The file to load instead of another, where a runtime would refuse that one's external data. */
   readonly runnable?: (path: string) => string;
@@ -59,11 +62,7 @@ export interface DoctorOptions extends VerifyOptions {
 export async function examine(family: Family, options: DoctorOptions): Promise<DoctorGroup> {
   const facts = [family.original, ...family.others];
   const targets: TargetMeasurement[] = [];
-  for (const target of options.targets) {
-    const { notRunHere } = TARGETS[target];
-    if (notRunHere !== undefined) targets.push({ target, notRunHere, files: [] });
-    else targets.push(await measure(facts, target, options));
-  }
+  for (const target of options.targets) targets.push(await measure(facts, target, options));
   const [original, ...others] = facts.map((file, index) => report(file, index, family.original, targets));
   return { original: original!, others, guessed: family.guessed, targets };
 }
@@ -74,10 +73,10 @@ async function measure(
   options: DoctorOptions,
 ): Promise<TargetMeasurement> {
   const files = facts.map(({ path }) => ({ name: basename(path), path: options.runnable?.(path) ?? path }));
-  const { data, threads, seed, metrics } = options;
+  const { data, threads, seed, browser, metrics } = options;
   // More files share the time of a round.
   const budgetMs = options.budgetMs * Math.max(1, Math.log2(files.length));
-  const job = { target, files, data, threads, budgetMs, seed, metrics, tolerant: true };
+  const job = { target, files, data, threads, budgetMs, seed, browser, metrics, tolerant: true };
   try {
     return await verifyFiles(job, options);
   } catch (error) {

@@ -9,6 +9,9 @@ import { VerificationError } from "../util/errors.ts";
 import type { Progress } from "../util/progress.ts";
 import type { FileMeasurement, JobFile, TargetMeasurement, VerifyJob } from "./job.ts";
 
+/** Milliseconds that a child has to close its browser. */
+const KILL_MS = 3000;
+
 /** What goes to a child. */
 export type Request =
   | { readonly kind: "verify"; readonly job: VerifyJob }
@@ -66,6 +69,8 @@ export async function verifyFiles(job: VerifyJob, options: VerifyOptions = {}): 
   }
   const { result, feeds } = measured;
   if (result.notRunHere !== undefined || result.files[0]?.error || options.memory === false) return result;
+  // A browser's memory is not a file's.
+  if (result.host !== undefined) return result;
   const baseline = await memoryOf(job, undefined, feeds, options);
   const files: FileMeasurement[] = [];
   for (const [index, measured] of result.files.entries()) {
@@ -142,7 +147,9 @@ function ask(request: Request, options: VerifyOptions): Promise<Reply> {
     });
     let answered = false;
     const abort = (): void => {
-      child.kill("SIGKILL");
+      // A browser is closed at its handler's hands; elsewhere the process just ends.
+      child.kill("SIGTERM");
+      setTimeout(() => child.kill("SIGKILL"), KILL_MS).unref();
       reject(options.signal?.reason);
     };
     options.signal?.addEventListener("abort", abort, { once: true });

@@ -5,6 +5,8 @@ import type { LoadSpec } from "../data/load-spec.ts";
 import type { OutputComparison } from "../measure/compare.ts";
 import type { Interval, SpeedVerdict } from "../measure/interval.ts";
 import type { MetricResult, MetricSpec } from "../measure/meter.ts";
+import type { BrowserSpec } from "../runtime/browser/chromium.ts";
+import type { Host, NodePlacement } from "../runtime/runtime.ts";
 import type { TargetName } from "../runtime/targets.ts";
 
 /** Where samples come from: a path for the data loaders, or generated values for these shapes. */
@@ -42,6 +44,8 @@ export interface VerifyJob {
   /** Milliseconds for the timed rounds. */
   readonly budgetMs: number;
   readonly seed: number;
+  /** The browser for `web-webgpu`, and for `web-wasm`, which otherwise runs in Node. Default: the first that is found. */
+  readonly browser?: BrowserSpec;
   /** Report an original that does not load or run like any other file, and compare nothing. Default: it is an error. */
   readonly tolerant?: boolean;
   /** What to measure beside the distance of the outputs. Default: the user's score, or top-1 where labels are classes. */
@@ -67,8 +71,11 @@ export interface FileMeasurement {
     readonly p95: number;
     /** Time of the original over time of this file: above 1 = faster. */
     readonly ratio?: Interval;
+    /** None on a software adapter: its speed says nothing about the target's. */
     readonly verdict?: SpeedVerdict;
   };
+  /** On web-webgpu: what the GPU does not compute. */
+  readonly placement?: NodePlacement;
   /** Bytes that the process grew by at its peak, loading the file and running it once. */
   readonly peakMemory?: number;
   /** Session options under which the file was also tried because it was slow without; see `advice`. */
@@ -79,6 +86,10 @@ export interface TargetMeasurement {
   readonly target: TargetName;
   /** "onnxruntime-node 1.30.0". */
   readonly runtime?: string;
+  /** The browser that it was in. */
+  readonly host?: Host;
+  /** What a reader must know before believing the figures. */
+  readonly notes?: readonly string[];
   /** Why nothing was measured. */
   readonly notRunHere?: string;
   readonly threads?: number;

@@ -6,13 +6,12 @@ import { type LoadedData, loadEvaluation } from "../data/load-node.ts";
 import { type Comparer, createComparer } from "../measure/compare.ts";
 import { compareLatency } from "../measure/latency.ts";
 import { type Answer, createMeter } from "../measure/meter.ts";
-import { createRuntime } from "../runtime/create-node.ts";
 import type { Runtime, Session, Tensors } from "../runtime/runtime.ts";
-import { TARGETS } from "../runtime/targets.ts";
 import type { DataSource, Sample } from "../step/data.ts";
 import { InputError, messageOf, VerificationError } from "../util/errors.ts";
 import { checkCancelled, type Progress } from "../util/progress.ts";
 import type { FileMeasurement, JobFile, TargetMeasurement, VerifyJob } from "./job.ts";
+import { hostNotes, type OpenOptions, openRuntime, softwareOnly, whyNotHere } from "./open-runtime.ts";
 import { findRunningShapes } from "./running-shapes.ts";
 import { runtimeMessage } from "./runtime-message.ts";
 
@@ -30,30 +29,62 @@ interface Loaded {
 
 /**
  * Carries out a job.
+ * @param options.runtime the one to measure in; stays open. Default: the target's, in this process or in a browser.
  * @throws VerificationError where the original itself does not load or run: nothing can be compared with it.
  */
 export async function measureTarget(
   job: VerifyJob,
   progress?: Progress,
   signal?: AbortSignal,
-  hooks: {
-    /** Gets the first sample's inputs, once they have run. */
-    readonly onFeeds?: (feeds: Tensors) => void;
-  } = {},
+  options: MeasureOptions = {},
 ): Promise<TargetMeasurement> {
-  const target = TARGETS[job.target];
-  if (target.runtime === undefined) return { target: job.target, notRunHere: target.notRunHere, files: [] };
-  const runtime = await createRuntime(target.runtime);
+  if (options.runtime !== undefined) return measureOn(options.runtime, job, options, progress, signal);
+  const notRunHere = await whyNotHere(job.target, job.browser);
+  if (notRunHere !== undefined) return { target: job.target, notRunHere, files: [] };
+  const { runtime, close } = await openRuntime(job, { signal, ...options });
+  try {
+    return await measureOn(runtime, job, options, progress, signal);
+  } finally {
+    await close();
+  }
+}
+
+export interface MeasureOptions extends OpenOptions {
+  /** Default: the target's, opened for the job. */
+  readonly runtime?: Runtime;
+  /** Gets the first sample's inputs, once they have run. */
+  readonly onFeeds?: (feeds: Tensors) => void;
+}
+
+async function measureOn(
+  runtime: Runtime,
+  job: VerifyJob,
+  { onFeeds }: MeasureOptions,
+  progress: Progress | undefined,
+  signal: AbortSignal | undefined,
+): Promise<TargetMeasurement> {
   const loaded: Loaded[] = [];
-  for (const file of job.files) loaded.push(await load(runtime, file, job));
+  for (const file of job.files) {
+    checkCancelled(signal);
+    loaded.push(await load(runtime, file, job));
+  }
   const [original] = loaded;
-  const about = { target: job.target, runtime: `${runtime.name} ${runtime.version}`, threads: job.threads };
+  const { host } = runtime;
+  const notes = hostNotes(job.target, host, job.threads);
+  const about = {
+    target: job.target,
+    runtime: `${runtime.name} ${runtime.version}${host ? ` in ${host.name}` : ""}`,
+    threads: host === undefined || host.isolated ? job.threads : 1,
+    ...(host && { host }),
+    ...(notes.length > 0 && { notes }),
+  };
   try {
     if (original?.session === undefined) throw originalFailed(job, original?.measurement.error?.message ?? "no file");
     const { source, score, seenBefore } = await openData(job, original.session);
     const { feeds, samples } = await compareAll(loaded, source, score, job, progress, signal);
-    if (feeds[0] !== undefined) hooks.onFeeds?.(feeds[0]);
+    if (feeds[0] !== undefined) onFeeds?.(feeds[0]);
     await timeAll(loaded, feeds, runtime, job, progress, signal);
+    await placeAll(loaded, runtime, job);
     return {
       ...about,
       samples,
@@ -211,6 +242,9 @@ async function callScore(
   throw fail(`expected a number, got ${typeof value === "string" ? JSON.stringify(value) : String(value)}`);
 }
 
+/** Where speed gives no verdict, a run may take seconds: the figures are there to be looked at. */
+const FEW_ROUNDS = { warmup: 1, minRounds: 3 } as const;
+
 async function timeAll(
   loaded: readonly Loaded[],
   feeds: readonly Tensors[],
@@ -220,18 +254,19 @@ async function timeAll(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const running = loaded.filter((entry) => entry.session !== undefined);
+  const unreal = softwareOnly(job.target, runtime.host);
   if (feeds.length === 0 || job.budgetMs <= 0) return;
   progress?.(`timing on ${job.target}`, 0);
   const time = (entries: readonly Loaded[], budgetMs: number) =>
     compareLatency(
       entries.map((entry) => ({ name: entry.measurement.name, session: entry.session! })),
       feeds,
-      { budgetMs, seed: job.seed, signal },
+      { budgetMs, seed: job.seed, signal, interleave: runtime.interleave, ...(unreal && FEW_ROUNDS) },
     );
   const result = await time(running, job.budgetMs);
   running.forEach((entry, index) => {
     const { p50, p95, ratio, verdict } = result.sessions[index]!;
-    entry.measurement.latency = { p50, p95, ...(ratio && { ratio }), ...(verdict && { verdict }) };
+    entry.measurement.latency = { p50, p95, ...(ratio && { ratio }), ...(verdict && !unreal && { verdict }) };
   });
   // A slow file may be one whose weights the runtime keeps folded: say what it does when they are unfolded at load.
   for (const entry of running.slice(1)) {
@@ -244,5 +279,15 @@ async function timeAll(
     if (ratio !== undefined && ratio.median > 1.2 * entry.measurement.latency.ratio!.median) {
       entry.measurement.withConfig = { config: UNFOLD, ratio };
     }
+  }
+}
+
+/** Where nodes are computed, of the files that run: it costs another load, which is timed nowhere. */
+async function placeAll(loaded: readonly Loaded[], runtime: Runtime, job: VerifyJob): Promise<void> {
+  if (runtime.placement === undefined) return;
+  for (const { file, session, measurement } of loaded) {
+    if (session === undefined) continue;
+    const placement = await runtime.placement({ path: file.path }, { threads: job.threads, config: file.config });
+    if (placement !== undefined) measurement.placement = placement;
   }
 }

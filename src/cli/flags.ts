@@ -9,6 +9,7 @@ import { type Budget, parseBudget } from "../measure/budget.ts";
 import type { MetricSpec } from "../measure/meter.ts";
 import { findMetric, METRIC_NAMES, SCORE } from "../measure/metrics/list.ts";
 import { metricOptions } from "../measure/metrics/options.ts";
+import type { BrowserSpec } from "../runtime/browser/chromium.ts";
 import { TARGET_NAMES, type TargetName } from "../runtime/targets.ts";
 import { messageOf, OptionError } from "../util/errors.ts";
 
@@ -124,6 +125,8 @@ export interface MeasureFlags extends LoadFlags {
   readonly shape?: Readonly<Record<string, readonly number[]>>;
   readonly threads?: number;
   readonly time?: number;
+  readonly browser?: string;
+  readonly ortWeb?: string;
   readonly memory: boolean;
   readonly seed?: number;
   readonly allowExternalOutside?: boolean;
@@ -159,6 +162,11 @@ export function loadSpec(flags: LoadFlags, model?: string): LoadSpec {
   return { ...Object.fromEntries(given), seed: flags.seed ?? 0, ...(model !== undefined && { model }) };
 }
 
+/** The browser that the flags ask for; undefined: none is asked for, and only web-webgpu needs one. */
+export function browserSpec({ browser, ortWeb }: Pick<MeasureFlags, "browser" | "ortWeb">): BrowserSpec | undefined {
+  return browser === undefined && ortWeb === undefined ? undefined : { path: browser, ortWeb };
+}
+
 /** The flags that say what models are measured with. */
 export function addMeasureFlags(command: Command): Command {
   command.option("--data <path>", "samples: .npz or .npy, images, texts, or a module; 'random' generates them");
@@ -168,6 +176,8 @@ export function addMeasureFlags(command: Command): Command {
     .option("--shape <name=dims>", "shape of a generated input, such as x=1,3,224,224", parseShape)
     .option("--threads <number>", "threads within an operator (default: 1)", parseCount)
     .option("--time <duration>", "time for the timed runs of each target (default: 3s)", parseDuration)
+    .option("--browser <path>", "a Chrome, Chromium or Edge for web-wasm and web-webgpu; 'auto' finds one")
+    .option("--ort-web <folder>", "another onnxruntime-web to load in the browser")
     .option("--no-memory", "do not measure peak memory")
     .option(
       "--seed <number>",

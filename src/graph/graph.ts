@@ -53,9 +53,9 @@ export class Graph {
   }
 
   setOutputs(values: readonly Value[]): void {
-    for (const value of this.#outputs) value.setOutputOf(this, false);
+    for (const value of this.#outputs) value.outputOf.delete(this);
     this.#outputs = [...values];
-    for (const value of this.#outputs) value.setOutputOf(this, true);
+    for (const value of this.#outputs) value.outputOf.add(this);
   }
 
   /** Number of nodes, without those of subgraphs. */

@@ -1,6 +1,7 @@
 /**
  * @file Latency of several models side by side: interleaved, so that a busy or throttled machine hits all alike.
  */
+import { type Interleave, interleave } from "../runtime/interleave.ts";
 import type { Session, Tensors } from "../runtime/runtime.ts";
 import { OptionError } from "../util/errors.ts";
 import { type Interval, medianInterval, percentile, type SpeedVerdict, verdict } from "./interval.ts";
@@ -27,6 +28,8 @@ export interface LatencyOptions {
   readonly seed?: number;
   /** Default performance.now, in ms. */
   readonly now?: () => number;
+  /** Times the sessions where they live, in a browser for example; has a clock of its own. Default: from here. */
+  readonly interleave?: Interleave;
 }
 
 export interface SessionLatency {
@@ -46,12 +49,8 @@ export interface LatencyResult {
   readonly sessions: readonly SessionLatency[];
 }
 
-/** What a clock of coarse steps may show for a run that took no time (1 µs): keeps ratios finite. */
-const SHORTEST_MS = 1e-3;
-
 /**
- * Runs every session once per round on the same feeds, the feeds taking turns and the order of the sessions rotating so
- * that over (feeds × sessions) rounds each feed meets each order. Times are of `session.run` alone.
+ * Runs every session once per round on the same feeds: see {@link interleave}. Times are of `session.run` alone.
  * @param sessions the first is what the others are compared with.
  * @throws OptionError without sessions or feeds; whatever a session throws.
  */
@@ -60,41 +59,19 @@ export async function compareLatency(
   feeds: readonly Tensors[],
   options: LatencyOptions = {},
 ): Promise<LatencyResult> {
-  const {
-    budgetMs = 3000,
-    minRounds = 10,
-    warmup = 2,
-    tolerance,
-    signal,
-    seed,
-    now = () => performance.now(),
-  } = options;
-  const maxRounds = Math.max(options.maxRounds ?? 1000, minRounds);
+  const { budgetMs = 3000, minRounds = 10, warmup = 2, tolerance, signal, seed, now } = options;
   requireSome("sessions", sessions.length);
   requireSome("feeds", feeds.length);
   requireSome("minRounds", minRounds);
-
-  const times = sessions.map((): number[] => []);
-  const runRound = async (round: number, keep: boolean): Promise<void> => {
-    const turn = round % feeds.length;
-    const first = Math.floor(round / feeds.length) + turn;
-    for (let i = 0; i < sessions.length; i++) {
-      signal?.throwIfAborted();
-      const index = (first + i) % sessions.length;
-      const start = now();
-      await sessions[index]!.session.run(feeds[turn]!);
-      const elapsed = now() - start;
-      if (keep) times[index]!.push(Math.max(elapsed, SHORTEST_MS));
-    }
-  };
-
-  for (let round = 0; round < warmup; round++) await runRound(round, false);
-  const start = now();
-  let rounds = 0;
-  while (rounds < minRounds || (rounds < maxRounds && now() - start < budgetMs)) await runRound(rounds++, true);
-
+  const time = options.interleave ?? ((...args) => interleave(...args, { now, signal }));
+  const times = await time(
+    sessions.map(({ session }) => session),
+    feeds,
+    { budgetMs, minRounds, maxRounds: Math.max(options.maxRounds ?? 1000, minRounds), warmup },
+  );
+  signal?.throwIfAborted();
   return {
-    rounds,
+    rounds: times[0]!.length,
     sessions: sessions.map(({ name }, i) => {
       const own = times[i]!;
       const ratio =

@@ -18,6 +18,7 @@ import { compressedSizes, type Sizes } from "../measure/size.ts";
 import { nameFile, readFileBytes, writeModelFile } from "../onnx/file-node.ts";
 import { cleanUp } from "../passes/clean-up.ts";
 import { refuseQuantized } from "../quantize/candidates.ts";
+import type { BrowserSpec } from "../runtime/browser/chromium.ts";
 import { createAnyRuntime } from "../runtime/create-node.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { DEFAULT_TARGETS, type TargetName } from "../runtime/targets.ts";
@@ -58,6 +59,8 @@ export interface QuantizeFileOptions {
   readonly threads?: number;
   /** Milliseconds of timed runs per target. Default 3000; 0: no timing. */
   readonly budgetMs?: number;
+  /** The browser for web-webgpu, and for web-wasm, which otherwise runs in Node. Default: the first that is found. */
+  readonly browser?: BrowserSpec;
   /** Load, run, compare and time the file on its targets. Default true. */
   readonly check?: boolean;
   /** Measure peak memory. Default true. */
@@ -163,6 +166,7 @@ export async function quantizeFile(path: string, options: QuantizeFileOptions = 
         threads: options.threads ?? 1,
         budgetMs: (options.budgetMs ?? 3000) * (attempts.length > 1 ? 1.5 : 1),
         seed: options.seed ?? 0,
+        browser: options.browser,
         metrics: options.metrics ?? { fallback: options.maxDrop !== undefined },
       };
       const { progress, signal, memory } = options;

@@ -17,7 +17,7 @@ export interface OrtModule {
   readonly env: {
     logLevel?: "verbose" | "info" | "warning" | "error" | "fatal";
     readonly versions: { readonly common: string; readonly node?: string; readonly web?: string };
-    readonly wasm: { numThreads?: number };
+    readonly wasm: { numThreads?: number; wasmPaths?: string };
   };
 }
 

@@ -3,6 +3,7 @@
  */
 import type { DType } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import type { Interleave } from "./interleave.ts";
 
 /** Named tensors: what goes into a session, or what comes out of it. */
 export type Tensors = Readonly<Record<string, Tensor>>;
@@ -48,9 +49,49 @@ export type ModelSource =
   | { readonly bytes: Uint8Array | readonly Uint8Array[]; readonly external?: Readonly<Record<string, Uint8Array>> }
   | { readonly path: string };
 
+/** A GPU as WebGPU describes it; browsers leave out what would identify a user. */
+export interface GpuAdapter {
+  /** "nvidia", "apple", "google". */
+  readonly vendor: string;
+  /** "ampere", "swiftshader". */
+  readonly architecture: string;
+  /** Computed by the processor: right, and slow. */
+  readonly software: boolean;
+  /** Has shader-f16, without which models in 16-bit floats do not run on it. */
+  readonly float16: boolean;
+}
+
+/** The browser that a runtime is in. */
+export interface Host {
+  /** "Chromium 156.0.8078.79 (headless)", "Chrome 141, Android 15, Pixel 8". */
+  readonly name: string;
+  readonly userAgent: string;
+  /** Processors that the browser tells of; some round them down. */
+  readonly cores: number;
+  /** HTTPS or the device itself: elsewhere there is neither WebGPU nor more than one thread. */
+  readonly secure: boolean;
+  /** Cross-origin isolated: memory can be shared, so WASM may have several threads. */
+  readonly isolated: boolean;
+  /** Undefined where the browser has no WebGPU, or found no GPU for it. */
+  readonly gpu?: GpuAdapter;
+}
+
+/** What a session left to the processor, of what its execution provider was to compute. */
+export interface NodePlacement {
+  readonly nodes: number;
+  /** Nodes on the processor, by operator. */
+  readonly onCpu: Readonly<Record<string, number>>;
+}
+
 export interface Runtime {
   /** "onnxruntime-node" or "onnxruntime-web". */
   readonly name: string;
   readonly version: string;
+  /** Only of a runtime in a browser. */
+  readonly host?: Host;
   load(model: ModelSource, options?: SessionOptions): Promise<Session>;
+  /** Only of a runtime elsewhere (a worker, a browser): times its sessions there, without the way to it. */
+  readonly interleave?: Interleave;
+  /** Only where another execution provider than the processor's is asked for: loads the model once more, to see. */
+  placement?(model: ModelSource, options?: SessionOptions): Promise<NodePlacement | undefined>;
 }

@@ -12,8 +12,9 @@ export interface Target {
   readonly name: TargetName;
   /** What people call it. */
   readonly title: string;
-  /** The adapter that runs it on this machine; undefined: not run here, for the reason given. */
+  /** The adapter that runs it in this process; undefined: it needs a browser, or is not run here. */
   readonly runtime: "onnxruntime-node" | "onnxruntime-web" | undefined;
+  /** Why no machine of ours runs it. */
   readonly notRunHere?: string;
 }
 
@@ -24,7 +25,6 @@ export const TARGETS: Readonly<Record<TargetName, Target>> = {
     name: "web-webgpu",
     title: "onnxruntime-web, WebGPU",
     runtime: undefined,
-    notRunHere: "WebGPU needs a browser, which this version does not drive yet",
   },
   tensorrt: {
     name: "tensorrt",

@@ -3,7 +3,8 @@
  */
 import { chunksLength } from "../onnx/encode.ts";
 import { messageOf, TersorError } from "../util/errors.ts";
-import type { ModelSource, Runtime, Session } from "./runtime.ts";
+import type { ReadModel } from "./onnxruntime-web.ts";
+import type { ModelSource, Runtime, Session, SessionOptions } from "./runtime.ts";
 import {
   buffersOf,
   type Calls,
@@ -36,19 +37,33 @@ export interface WorkerChannel {
   end(): Promise<void>;
 }
 
+export interface ConnectOptions {
+  /** How messages call the place. Default "in a worker". */
+  readonly where?: string;
+  /** Reads models that are given as a path, where the worker reaches no files. */
+  readonly read?: ReadModel;
+}
+
 interface Call {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** Starts the named runtime behind a channel. @throws what creating the runtime throws there; the worker is ended then. */
-export async function connectRuntime(channel: WorkerChannel, name: RuntimeName): Promise<WorkerRuntime> {
+/**
+ * Starts the named runtime behind a channel.
+ * @throws what creating the runtime throws there; the worker is ended then.
+ */
+export async function connectRuntime(
+  channel: WorkerChannel,
+  name: RuntimeName,
+  { where = "in a worker", read }: ConnectOptions = {},
+): Promise<WorkerRuntime> {
   const calls = new Map<number, Call>();
   let next = 0;
   let ended: TersorError | undefined;
 
   const end = (problem: string, help?: string): void => {
-    ended ??= new TersorError("WORKER", { area: "runtime", subject: `${name} in a worker`, problem, help });
+    ended ??= new TersorError("WORKER", { area: "runtime", subject: `${name} ${where}`, problem, help });
     for (const { reject } of calls.values()) reject(ended);
     calls.clear();
   };
@@ -79,7 +94,7 @@ export async function connectRuntime(channel: WorkerChannel, name: RuntimeName):
         // What cannot be cloned: an option that is a function, for example.
         calls.delete(id);
         channel.setBusy(calls.size > 0);
-        reject(new TypeError(`${name} in a worker: ${kind}: ${messageOf(error)}`));
+        reject(new TypeError(`${name} ${where}: ${kind}: ${messageOf(error)}`));
       }
     });
 
@@ -87,18 +102,34 @@ export async function connectRuntime(channel: WorkerChannel, name: RuntimeName):
     end("it was closed");
     await channel.end();
   };
-  const { version } = await call("start", { name }).catch(async (error: unknown) => {
+  const started = await call("start", { name }).catch(async (error: unknown) => {
     await close();
     throw error;
   });
+  const ids = new WeakMap<Session, number>();
   return {
     name,
-    version,
+    version: started.version,
+    ...(started.host && { host: started.host }),
     close,
+    interleave(sessions, feeds, options) {
+      const packed = feeds.map((tensors) => packTensors(tensors, false));
+      return call(
+        "interleave",
+        { sessions: sessions.map((session) => ids.get(session) ?? -1), feeds: packed, options },
+        packed.flatMap(buffersOf),
+      );
+    },
+    ...(started.places && {
+      placement(model: ModelSource, options?: SessionOptions) {
+        const copy = copyModel("path" in model ? (read?.(model.path) ?? model) : model);
+        return call("placement", { model: copy.model, options }, copy.buffers);
+      },
+    }),
     async load(model, options): Promise<Session> {
-      const copy = copyModel(model);
+      const copy = copyModel("path" in model ? (read?.(model.path) ?? model) : model);
       const { session, inputs, outputs } = await call("load", { model: copy.model, options }, copy.buffers);
-      return {
+      const loaded: Session = {
         inputs,
         outputs,
         async run(feeds, fetch) {
@@ -107,6 +138,8 @@ export async function connectRuntime(channel: WorkerChannel, name: RuntimeName):
         },
         release: () => call("release", { session }),
       };
+      ids.set(loaded, session);
+      return loaded;
     },
   };
 }

@@ -12,7 +12,8 @@ import {
   UnsupportedError,
   VerificationError,
 } from "../util/errors.ts";
-import type { ModelSource, Port, SessionOptions, Tensors } from "./runtime.ts";
+import type { InterleaveOptions } from "./interleave.ts";
+import type { Host, ModelSource, NodePlacement, Port, SessionOptions, Tensors } from "./runtime.ts";
 
 export type RuntimeName = "onnxruntime-node" | "onnxruntime-web";
 
@@ -20,7 +21,7 @@ export type RuntimeName = "onnxruntime-node" | "onnxruntime-web";
 export interface Calls {
   readonly start: {
     readonly request: { readonly name: RuntimeName };
-    readonly result: { readonly version: string };
+    readonly result: { readonly version: string; readonly host?: Host; readonly places: boolean };
   };
   readonly load: {
     readonly request: { readonly model: ModelSource; readonly options: SessionOptions | undefined };
@@ -33,6 +34,18 @@ export interface Calls {
       readonly fetch: readonly string[] | undefined;
     };
     readonly result: PackedTensors;
+  };
+  readonly interleave: {
+    readonly request: {
+      readonly sessions: readonly number[];
+      readonly feeds: readonly PackedTensors[];
+      readonly options: InterleaveOptions;
+    };
+    readonly result: number[][];
+  };
+  readonly placement: {
+    readonly request: { readonly model: ModelSource; readonly options: SessionOptions | undefined };
+    readonly result: NodePlacement | undefined;
   };
   readonly release: {
     readonly request: { readonly session: number };

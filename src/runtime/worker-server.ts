@@ -2,6 +2,7 @@
  * @file The worker's side of a runtime in a worker; the same for any kind of worker.
  */
 import { InputError } from "../util/errors.ts";
+import { interleave } from "./interleave.ts";
 import type { Runtime, Session } from "./runtime.ts";
 import {
   buffersOf,
@@ -43,7 +44,8 @@ export function serveRuntime(
     switch (request.kind) {
       case "start": {
         runtime = await create(request.name);
-        return { result: { version: runtime.version } };
+        const { version, host, placement } = runtime;
+        return { result: { version, host, places: placement !== undefined } };
       }
       case "load": {
         const session = await runtime!.load(request.model, request.options);
@@ -55,6 +57,12 @@ export function serveRuntime(
         const result = packTensors(results, true);
         return { result, transfer: buffersOf(result) };
       }
+      case "interleave": {
+        const { sessions: ids, feeds, options } = request;
+        return { result: await interleave(ids.map(find), feeds.map(unpackTensors), options) };
+      }
+      case "placement":
+        return { result: await runtime!.placement?.(request.model, request.options) };
       case "release": {
         const session = find(request.session);
         sessions.delete(request.session);

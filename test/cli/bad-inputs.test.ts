@@ -156,9 +156,16 @@ const CASES: readonly Case[] = [
     /static-int8: expected calibration data, got none\. Give samples with --data/,
   ),
   bad(
-    "verify ../mlp.onnx --target web-webgpu",
-    /--target: expected a target that runs here \(node-cpu, web-wasm\), got web-webgpu/,
+    "verify ../mlp.onnx --target tensorrt",
+    /--target: expected a target that runs here \(node-cpu, web-wasm\), got tensorrt/,
   ),
+  bad(
+    "verify ../mlp.onnx --target web-webgpu --browser ../nowhere",
+    /nowhere: expected the program of a Chrome, Chromium or Edge, found none there\. --browser auto/,
+  ),
+  bad("verify ../mlp.onnx --serve --target node-cpu", /--target: expected web-wasm or web-webgpu with --serve/),
+  bad("verify ../mlp.onnx --serve --cert ../mlp.onnx", /--cert, --key: expected both, got only --cert/),
+  bad("verify ../mlp.onnx --serve --ort-web ../data", /data: expected a folder of onnxruntime-web/),
   bad("inspect ../mlp.onnx --tensors many", /--tensors.* Expected a number/),
   bad("doctor ../nowhere", /nowhere: expected a folder or a model file, found nothing there/),
   bad("doctor ../data", /data: expected \.onnx files, found none\. Give a folder with models/),

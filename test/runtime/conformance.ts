@@ -50,7 +50,8 @@ export function describeRuntime(
     };
     beforeAll(async () => {
       runtime = await create();
-    });
+      // A browser takes seconds to start where much else runs.
+    }, 60_000);
     afterAll(async () => {
       for (const session of sessions) await session.release().catch(() => {});
       await close(runtime);

@@ -9,7 +9,7 @@ import { describeMachine } from "../../measure/machine.ts";
 import { runnableFiles } from "../../recipe/runnable.ts";
 import { DEFAULT_TARGETS } from "../../runtime/targets.ts";
 import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
-import { addMeasureFlags, addMetricFlags, type MeasureFlags } from "../flags.ts";
+import { addMeasureFlags, addMetricFlags, browserSpec, type MeasureFlags } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
 import { agreementCell, renderConditions } from "../render/measurement.ts";
 import { paragraph, renderTable, WIDTH } from "../render/table.ts";
@@ -37,7 +37,7 @@ export function addDoctor(program: Command, signal: AbortSignal): void {
     const allowOutside = flags.allowExternalOutside;
     const runnable = runnableFiles(allowOutside);
     try {
-      requireRuntime(flags.target);
+      await requireRuntime(flags.target, browserSpec(flags));
       const groups: DoctorGroup[] = [];
       for (const family of findFamilies(path, { original: flags.original, allowOutside })) {
         groups.push(
@@ -47,6 +47,7 @@ export function addDoctor(program: Command, signal: AbortSignal): void {
             threads: flags.threads ?? 1,
             budgetMs: flags.time ?? 3000,
             seed: flags.seed ?? 0,
+            browser: browserSpec(flags),
             metrics: metrics.spec(flags),
             memory: flags.memory,
             progress: progress.update,
@@ -88,7 +89,9 @@ function render(group: DoctorGroup): string {
     const { latency } = measured ?? {};
     // Not timed: it runs all the same, unless the original has failed and nothing was run.
     if (latency === undefined) return file === group.original || measured?.outputs !== undefined ? "runs" : "";
-    return latency.ratio ? `${formatRatio(latency.ratio.median)} ${latency.verdict}` : formatMilliseconds(latency.p50);
+    return latency.ratio
+      ? `${formatRatio(latency.ratio.median)} ${latency.verdict ?? ""}`.trimEnd()
+      : formatMilliseconds(latency.p50);
   };
   const agreement = (file: DoctorFile): string => {
     const first = run.map((result) => file.perTarget[result.target]).find((entry) => entry?.outputs !== undefined);

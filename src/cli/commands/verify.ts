@@ -2,23 +2,35 @@
  * @file `tersor verify`: one file: loads, runs, how fast; two: compared on every target.
  */
 import type { Command } from "commander";
+import type { DeviceMeasurement } from "../../analyze/device.ts";
 import { type Drop, judgeDrops } from "../../analyze/drops.ts";
 import { verifyFiles } from "../../analyze/isolated.ts";
 import type { DataSpec, TargetMeasurement } from "../../analyze/job.ts";
 import { judge } from "../../analyze/judge.ts";
 import { describeMetric } from "../../analyze/metric-text.ts";
+import { whyNotHere } from "../../analyze/open-runtime.ts";
 import { describeMachine, type Machine } from "../../measure/machine.ts";
 import { compareFiles, ledgerOfFiles } from "../../recipe/compare-files.ts";
 import { openModel } from "../../recipe/open.ts";
 import { runnableFiles } from "../../recipe/runnable.ts";
+import type { BrowserSpec } from "../../runtime/browser/chromium.ts";
 import { DEFAULT_TARGETS, TARGET_NAMES, TARGETS, type TargetName } from "../../runtime/targets.ts";
 import { OptionError } from "../../util/errors.ts";
 import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
-import { addMeasureFlags, addMetricFlags, loadSpec, type MeasureFlags, type MetricFlags } from "../flags.ts";
+import {
+  addMeasureFlags,
+  addMetricFlags,
+  browserSpec,
+  loadSpec,
+  type MeasureFlags,
+  type MetricFlags,
+  parseCount,
+} from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
 import { renderConditions, renderDrops, renderHead, renderTargets, renderVerdict } from "../render/measurement.ts";
 import { paragraph, plain, renderTable, WIDTH } from "../render/table.ts";
 import { renderLedger, renderTensorErrors } from "../render/tensors.ts";
+import { deviceMachine, deviceOk, type ServeFlags, serveVerify } from "./verify-serve.ts";
 
 /** The samples that the flags ask for; without data, generated inputs. */
 export function dataSpec(flags: MeasureFlags, model: string): DataSpec {
@@ -28,7 +40,7 @@ export function dataSpec(flags: MeasureFlags, model: string): DataSpec {
   return { kind: "path", path: data, limit: samples ?? 100, options };
 }
 
-interface Flags extends MeasureFlags, MetricFlags {
+interface Flags extends MeasureFlags, MetricFlags, ServeFlags {
   readonly perTensor?: boolean;
   readonly ledger?: boolean;
 }
@@ -47,31 +59,58 @@ export function addVerify(program: Command, signal: AbortSignal): void {
   const metrics = addMetricFlags(command);
   command
     .option("--per-tensor", "compare every value inside the two models, too: where the error enters and grows")
-    .option("--ledger", "list the tensors of both files with their bytes");
+    .option("--ledger", "list the tensors of both files with their bytes")
+    .option("--serve", "print a URL that any device's browser opens, and collect the verdict from there")
+    .option("--port <number>", "with --serve: the port (default: any that is free)", parseCount)
+    .option("--host <address>", "with --serve: the address to listen on (default: every network)")
+    .option("--devices <number>", "with --serve: devices to wait for (default: 1)", parseCount)
+    .option("--cert <file>", "with --serve: a certificate in PEM, for HTTPS")
+    .option("--key <file>", "with --serve: the certificate's key in PEM");
   command.action(async (original: string, other: string | undefined, flags: Flags) => {
     const progress = createProgress();
     const runnable = runnableFiles(flags.allowExternalOutside);
     try {
-      requireRuntime(flags.target);
+      if (!flags.serve) await requireRuntime(flags.target, browserSpec(flags));
       const sizes = [original, ...(other === undefined ? [] : [other])].map(
         (path) => openModel(path, { allowOutside: flags.allowExternalOutside }).byteLength,
       );
+      const files = [
+        { name: "original", path: runnable.path(original) },
+        ...(other === undefined ? [] : [{ name: "other", path: runnable.path(other) }]),
+      ];
+      const job = {
+        files,
+        data: dataSpec(flags, original),
+        threads: flags.threads ?? 1,
+        budgetMs: flags.time ?? 3000,
+        seed: flags.seed ?? 0,
+        browser: browserSpec(flags),
+        metrics: metrics.spec(flags),
+      };
+      const dropsOf = (measured: readonly TargetMeasurement[]): readonly Drop[] =>
+        flags.maxDrop === undefined ? [] : judgeDrops(measured, flags.maxDrop);
+      if (flags.serve) {
+        const onResult = (result: DeviceMeasurement): void => {
+          if (flags.json) return;
+          const drops = dropsOf(result.targets);
+          const machine = deviceMachine(result.host);
+          const report = render(original, other, sizes, result.targets, machine, deviceOk(result, drops), drops);
+          const errors = result.errors.map(({ target, message }) => `! ${target}: ${message}`);
+          print(
+            [`${result.host.name}\n`, report, ...errors.flatMap((line) => paragraph(line, WIDTH, "  ")), ""].join("\n"),
+          );
+        };
+        const devices = await serveVerify({ flags, targets: flags.target, job, progress, dropsOf, onResult, signal });
+        const ok = devices.every((result) => deviceOk(result, dropsOf(result.targets)));
+        if (flags.json) printJson({ command: "verify", original, other, sizes, ok, devices });
+        process.exitCode = ok ? 0 : 1;
+        return;
+      }
       const targets: TargetMeasurement[] = [];
       for (const target of flags.target ?? DEFAULT_TARGETS) {
-        const files = [
-          { name: "original", path: runnable.path(original) },
-          ...(other === undefined ? [] : [{ name: "other", path: runnable.path(other) }]),
-        ];
-        const job = {
-          target,
-          files,
-          data: dataSpec(flags, original),
-          threads: flags.threads ?? 1,
-          budgetMs: flags.time ?? 3000,
-          seed: flags.seed ?? 0,
-          metrics: metrics.spec(flags),
-        };
-        targets.push(await verifyFiles(job, { progress: progress.update, signal, memory: flags.memory }));
+        targets.push(
+          await verifyFiles({ ...job, target }, { progress: progress.update, signal, memory: flags.memory }),
+        );
       }
       const perTensor =
         flags.perTensor && other !== undefined
@@ -89,7 +128,7 @@ export function addVerify(program: Command, signal: AbortSignal): void {
       progress.clear();
       const machine = await describeMachine();
       const judgements = targets.flatMap((result) => result.files.slice(1).map((file) => judge(file, result.files[0])));
-      const drops = flags.maxDrop === undefined ? [] : judgeDrops(targets, flags.maxDrop);
+      const drops = dropsOf(targets);
       const ok =
         drops.every((drop) => drop.ok) &&
         targets.every((result) =>
@@ -125,13 +164,17 @@ export function addVerify(program: Command, signal: AbortSignal): void {
 }
 
 /** @throws OptionError where none of the targets can be run: what is not measured is not verified. */
-export function requireRuntime(targets: readonly TargetName[] = DEFAULT_TARGETS): void {
-  if (targets.some((target) => TARGETS[target].runtime !== undefined)) return;
+export async function requireRuntime(
+  targets: readonly TargetName[] = DEFAULT_TARGETS,
+  browser?: BrowserSpec,
+): Promise<void> {
+  const reasons = await Promise.all(targets.map((target) => whyNotHere(target, browser)));
+  if (reasons.some((reason) => reason === undefined)) return;
   const here = TARGET_NAMES.filter((target) => TARGETS[target].runtime !== undefined);
   throw new OptionError({
     area: "verify",
     subject: "--target",
-    problem: `expected a target that runs here (${here.join(", ")}), got ${targets.join(", ")}: ${targets.map((target) => TARGETS[target].notRunHere).join("; ")}`,
+    problem: `expected a target that runs here (${here.join(", ")}), got ${targets.join(", ")}: ${[...new Set(reasons)].join("; ")}`,
     help: "Nothing was measured.",
   });
 }

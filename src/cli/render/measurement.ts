@@ -7,6 +7,7 @@ import { formatConfig, formatDecibels, percent, verdictOf, worstOutput } from ".
 import { describeMetric } from "../../analyze/metric-text.ts";
 import { groupReasons } from "../../analyze/reasons.ts";
 import type { Machine } from "../../measure/machine.ts";
+import type { NodePlacement } from "../../runtime/runtime.ts";
 import type { LeftAlone } from "../../step/step.ts";
 import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
 import { paragraph, plain, WIDTH } from "./table.ts";
@@ -38,7 +39,8 @@ export function speedCell(measured: FileMeasurement): string {
   const { latency } = measured;
   if (latency?.ratio === undefined) return "";
   const { median, low, high } = latency.ratio;
-  return `${formatRatio(median)} ${latency.verdict} (${low.toFixed(2)}–${high.toFixed(2)})`;
+  const verdict = latency.verdict ?? "(no verdict)";
+  return `${formatRatio(median)} ${verdict} (${low.toFixed(2)}–${high.toFixed(2)})`;
 }
 
 /** The last line of a comparison. */
@@ -77,12 +79,25 @@ function renderTarget(result: TargetMeasurement): string {
     if (file.peakMemory !== undefined && original?.peakMemory !== undefined) {
       row("peak memory", `${formatBytes(original.peakMemory)} → ${formatBytes(file.peakMemory)}`);
     }
+    row("on the CPU", placementText(file, original));
     if (file.config !== undefined) row("load with", formatConfig(file.config));
     if (file.withConfig !== undefined) {
       row("note", `${formatRatio(file.withConfig.ratio.median)} with ${formatConfig(file.withConfig.config)}`);
     }
   }
   return lines.join("\n");
+}
+
+/** "18 of 193 → 0 of 175 nodes (Clip 18)": what WebGPU leaves to the processor; "": nothing, in neither file. */
+export function placementText(file: FileMeasurement, original?: FileMeasurement): string {
+  const count = ({ onCpu }: NodePlacement): number => Object.values(onCpu).reduce((sum, number) => sum + number, 0);
+  const placements = [original?.placement, file.placement].filter((placement) => placement !== undefined);
+  if (file.placement === undefined || placements.every((placement) => count(placement) === 0)) return "";
+  const counts = placements.map((placement) => `${count(placement)} of ${placement.nodes}`);
+  const kinds = Object.entries(file.placement.onCpu).sort((a, b) => b[1] - a[1]);
+  const list = kinds.slice(0, 4).map(([opType, number]) => `${opType} ${number}`);
+  const named = list.length === 0 ? "" : ` (${list.join(", ")}${kinds.length > list.length ? ", …" : ""})`;
+  return `${counts.join(" → ")} nodes${named}`;
 }
 
 /** One line per metric and target: with ! where the file may have lost more than it may. */
@@ -99,11 +114,12 @@ export function renderConditions(targets: readonly TargetMeasurement[], machine:
   const shapes = Object.entries(first.shapes ?? {}).map(([name, dims]) => `${name} [${dims.join(", ")}]`);
   const samples = `${first.samples} ${first.generated ? "generated inputs" : `samples of ${first.dataName}`}`;
   const seen = first.seenBefore ? " (which calibration has seen too: there were no others)" : "";
-  const text = `Measured with ${samples}${seen}, first ${shapes.join(", ")}; ${machine.processor}${vnni}, ${first.threads} thread${first.threads === 1 ? "" : "s"}, ${machine.platform}, ${machine.host}, ${run.map((result) => result.runtime).join(", ")}.`;
+  const text = `Measured with ${samples}${seen}, first ${shapes.join(", ")}; ${machine.processor}${vnni}, ${first.threads} thread${first.threads === 1 ? "" : "s"}, ${machine.platform}, ${machine.host}, ${[...new Set(run.map((result) => result.runtime))].join(", ")}.`;
   const warning = first.generated
     ? ["Smoke-tested: it loads and runs; give your own samples with --data to prove its accuracy."]
     : [];
-  return [text, ...warning].flatMap((line) => paragraph(line, WIDTH, "  ")).join("\n");
+  const notes = run.flatMap(({ target, notes: own = [] }) => own.map((note) => `${target}: ${note}`));
+  return [text, ...notes, ...warning].flatMap((line) => paragraph(line, WIDTH, "  ")).join("\n");
 }
 
 /** What was left alone, counted by operator and reason. */

@@ -33,11 +33,10 @@ export const percentileKind: ObserverKind = {
         groups,
         options,
         DEFAULT_BINS,
-        (bins, limit, fields) => new AbsoluteHistogram(bins, limit, fields),
+        (bins, fields) => new AbsoluteHistogram(bins, fields),
         ({ counts, edges }, min, max) => {
           const [index] = cumulative(counts, [percentile / 100]);
-          const threshold = Math.fround(edges![index!]!);
-          return clip(-threshold, threshold, min, max);
+          return clip(-edges![index!]!, edges![index!]!, min, max);
         },
         saved,
       );
@@ -47,7 +46,7 @@ export const percentileKind: ObserverKind = {
       groups,
       options,
       DEFAULT_BINS,
-      (bins, limit, fields) => new CentredHistogram(bins, limit, fields),
+      (bins, fields) => new CentredHistogram(bins, groups === 1, fields),
       (histogram, min, max) => {
         const [right, left] = cumulative(histogram.counts, [1 - cut, cut]);
         const edges = histogram.edges();
