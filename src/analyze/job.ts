@@ -5,6 +5,7 @@ import type { LoadSpec } from "../data/load-spec.ts";
 import type { OutputComparison } from "../measure/compare.ts";
 import type { Interval, SpeedVerdict } from "../measure/interval.ts";
 import type { MetricResult, MetricSpec } from "../measure/meter.ts";
+import type { RuleCheck } from "../quantize/placement/rules.ts";
 import type { BrowserSpec } from "../runtime/browser/chromium.ts";
 import type { Host, NodePlacement } from "../runtime/runtime.ts";
 import type { TargetName } from "../runtime/targets.ts";
@@ -82,6 +83,11 @@ export interface FileMeasurement {
   readonly withConfig?: { readonly config: Readonly<Record<string, string>>; readonly ratio: Interval };
 }
 
+/** How one file keeps a target's rules for quantized models. */
+export interface FileRules extends RuleCheck {
+  readonly file: string;
+}
+
 export interface TargetMeasurement {
   readonly target: TargetName;
   /** "onnxruntime-node 1.30.0". */
@@ -92,6 +98,8 @@ export interface TargetMeasurement {
   readonly notes?: readonly string[];
   /** Why nothing was measured. */
   readonly notRunHere?: string;
+  /** For targets that are known by their rules: how the files keep them. The original, where there are others, is left out. */
+  readonly rules?: readonly FileRules[];
   readonly threads?: number;
   readonly samples?: number;
   /** Generated inputs: that a file loads and runs is shown, its accuracy is not. */

@@ -89,6 +89,11 @@ export function judge(measured: FileMeasurement, original?: FileMeasurement): Ju
   return judgement(agreement !== "disagrees", agreement, findings);
 }
 
+/** Whether no file breaks a rule of a target that is known by its rules only. */
+export function keepsRules(targets: readonly TargetMeasurement[]): boolean {
+  return targets.every(({ rules = [] }) => rules.every(({ broken }) => broken.length === 0));
+}
+
 interface TaskAgreement {
   readonly level: Agreement;
   readonly text: string;

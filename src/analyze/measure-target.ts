@@ -3,14 +3,17 @@
  */
 import { generateInputs } from "../data/generate.ts";
 import { type LoadedData, loadEvaluation } from "../data/load-node.ts";
+import { fromOnnx } from "../graph/from-onnx.ts";
 import { type Comparer, createComparer } from "../measure/compare.ts";
 import { compareLatency } from "../measure/latency.ts";
 import { type Answer, createMeter } from "../measure/meter.ts";
+import { readModelFile } from "../onnx/file-node.ts";
+import { checkRules, isRuled } from "../quantize/placement/rules.ts";
 import type { Runtime, Session, Tensors } from "../runtime/runtime.ts";
 import type { DataSource, Sample } from "../step/data.ts";
 import { InputError, messageOf, VerificationError } from "../util/errors.ts";
 import { checkCancelled, type Progress } from "../util/progress.ts";
-import type { FileMeasurement, JobFile, TargetMeasurement, VerifyJob } from "./job.ts";
+import type { FileMeasurement, FileRules, JobFile, TargetMeasurement, VerifyJob } from "./job.ts";
 import { hostNotes, type OpenOptions, openRuntime, softwareOnly, whyNotHere } from "./open-runtime.ts";
 import { findRunningShapes } from "./running-shapes.ts";
 import { runtimeMessage } from "./runtime-message.ts";
@@ -40,13 +43,26 @@ export async function measureTarget(
 ): Promise<TargetMeasurement> {
   if (options.runtime !== undefined) return measureOn(options.runtime, job, options, progress, signal);
   const notRunHere = await whyNotHere(job.target, job.browser);
-  if (notRunHere !== undefined) return { target: job.target, notRunHere, files: [] };
+  if (notRunHere !== undefined) {
+    const rules = rulesOf(job);
+    return { target: job.target, notRunHere, files: [], ...(rules && { rules }) };
+  }
   const { runtime, close } = await openRuntime(job, { signal, ...options });
   try {
     return await measureOn(runtime, job, options, progress, signal);
   } finally {
     await close();
   }
+}
+
+/** How the job's files keep the rules of a target that cannot be run. */
+function rulesOf({ target, files }: VerifyJob): FileRules[] | undefined {
+  if (!isRuled(target)) return undefined;
+  const judged = files.length > 1 ? files.slice(1) : files;
+  return judged.map(({ name, path }) => {
+    const { proto, external } = readModelFile(path);
+    return { file: name, ...checkRules(fromOnnx(proto, external), target) };
+  });
 }
 
 export interface MeasureOptions extends OpenOptions {

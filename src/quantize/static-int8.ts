@@ -67,12 +67,18 @@ async function calibrateAndConvert(
     const saved = decodeStatistics(known, statistics.name);
     if (useStatistics(prepared, saved, hash, statistics.name).length === 0) {
       const report = convert(prepared, { unseen: "float" });
-      return { ...report, changes: [...(report.changes ?? []), `statistics taken from ${statistics.name}`] };
+      return {
+        ...report,
+        changes: [
+          ...(report.changes ?? []),
+          `statistics taken from ${statistics.name}${saved.data ? `, made with ${saved.data}` : ""}`,
+        ],
+      };
     }
   }
   // Observers that went on from statistics would count the same samples twice.
   const fresh = known === undefined ? prepared : await prepare(model, options, { runtime, feeds });
   await calibrate(fresh, calibration!, { runtime: runtime!, progress, signal });
-  statistics.write(encodeStatistics(takeStatistics(fresh, hash)));
+  statistics.write(encodeStatistics(takeStatistics(fresh, hash, calibration!.name)));
   return convert(fresh, { unseen: "float" });
 }

@@ -5,7 +5,7 @@ import { basename } from "node:path";
 import { type Drop, judgeDrops } from "../analyze/drops.ts";
 import { verifyFiles } from "../analyze/isolated.ts";
 import type { DataSpec, TargetMeasurement } from "../analyze/job.ts";
-import { type Judgement, judge } from "../analyze/judge.ts";
+import { type Judgement, judge, keepsRules } from "../analyze/judge.ts";
 import { compareLedgers, type Ledger, ledgerEntries } from "../analyze/ledger.ts";
 import { UNFOLD } from "../analyze/measure-target.ts";
 import { groupReasons } from "../analyze/reasons.ts";
@@ -359,7 +359,9 @@ function finish(
   const chosen = attempts[index]!;
   const pick = (which: number): TargetMeasurement[] =>
     measured.map((result) =>
-      result.files.length === 0 ? result : { ...result, files: [result.files[0]!, result.files[which + 1]!] },
+      result.files.length === 0
+        ? { ...result, ...(result.rules && { rules: result.rules.slice(which, which + 1) }) }
+        : { ...result, files: [result.files[0]!, result.files[which + 1]!] },
     );
   const targets = pick(index);
   const judgementsOf = (results: readonly TargetMeasurement[]): Judgement[] =>
@@ -387,7 +389,7 @@ function finish(
     targets,
     judgements,
     drops,
-    ok: judgements.every((entry) => entry.usable) && !slower && drops.every((drop) => drop.ok),
+    ok: judgements.every((entry) => entry.usable) && !slower && drops.every((drop) => drop.ok) && keepsRules(targets),
     machine,
   }));
 }

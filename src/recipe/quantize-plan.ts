@@ -20,7 +20,7 @@ export interface PlannedScheme {
  * @throws OptionError for options that none of them has, wrong values, and missing data.
  */
 export function planSchemes(options: QuantizeFileOptions, targets: readonly TargetName[]): PlannedScheme[] {
-  const schemes = chooseSchemes(options);
+  const schemes = chooseSchemes(options, targets);
   const given = Object.entries(options.step ?? {});
   const known = (scheme: SchemeName, key: string): boolean => Object.hasOwn(SCHEMES[scheme].options.shape, key);
   for (const [key] of given) {
@@ -44,7 +44,7 @@ export function planSchemes(options: QuantizeFileOptions, targets: readonly Targ
   });
 }
 
-function chooseSchemes({ scheme = "auto", data }: QuantizeFileOptions): SchemeName[] {
+function chooseSchemes({ scheme = "auto", data }: QuantizeFileOptions, targets: readonly TargetName[]): SchemeName[] {
   if (scheme === "static-int8" && data === undefined) {
     throw new OptionError({
       area: "quantize",
@@ -54,6 +54,8 @@ function chooseSchemes({ scheme = "auto", data }: QuantizeFileOptions): SchemeNa
     });
   }
   if (scheme !== "auto") return [scheme];
+  // A GPU has no integer kernels: only the file can become smaller.
+  if (targets.every((target) => target === "web-webgpu")) return ["weight-int8"];
   return data !== undefined && data !== "random" ? ["static-int8"] : ["dynamic-int8", "weight-int8"];
 }
 

@@ -129,7 +129,9 @@ function render(result: QuantizeFileResult, verbose: boolean): string {
   blocks.push(
     "",
     `  ${formatBytes(input.byteLength)} → ${formatBytes(output.byteLength)}  ${formatRatio(output.byteLength / input.byteLength)}${compressed.length > 0 ? `   ${compressed.join(", ")}` : ""}`,
-    ...(report.changes ?? [`${report.changed} weights stored in 8 bits`]).map((line) => `  ${line}`),
+    ...(report.changes ?? [`${report.changed} weights stored in 8 bits`]).flatMap((line) =>
+      paragraph(line, WIDTH, "  "),
+    ),
     `  ${result.seconds.toFixed(1)} s to quantize`,
   );
   const left = renderLeftAlone(report.leftAlone ?? [], verbose);

@@ -6,10 +6,11 @@ import type { DeviceMeasurement } from "../../analyze/device.ts";
 import { type Drop, judgeDrops } from "../../analyze/drops.ts";
 import { verifyFiles } from "../../analyze/isolated.ts";
 import type { DataSpec, TargetMeasurement } from "../../analyze/job.ts";
-import { judge } from "../../analyze/judge.ts";
+import { judge, keepsRules } from "../../analyze/judge.ts";
 import { describeMetric } from "../../analyze/metric-text.ts";
 import { whyNotHere } from "../../analyze/open-runtime.ts";
 import { describeMachine, type Machine } from "../../measure/machine.ts";
+import { isRuled } from "../../quantize/placement/rules.ts";
 import { compareFiles, ledgerOfFiles } from "../../recipe/compare-files.ts";
 import { openModel } from "../../recipe/open.ts";
 import { runnableFiles } from "../../recipe/runnable.ts";
@@ -130,6 +131,7 @@ export function addVerify(program: Command, signal: AbortSignal): void {
       const judgements = targets.flatMap((result) => result.files.slice(1).map((file) => judge(file, result.files[0])));
       const drops = dropsOf(targets);
       const ok =
+        keepsRules(targets) &&
         drops.every((drop) => drop.ok) &&
         targets.every((result) =>
           result.files
@@ -169,7 +171,7 @@ export async function requireRuntime(
   browser?: BrowserSpec,
 ): Promise<void> {
   const reasons = await Promise.all(targets.map((target) => whyNotHere(target, browser)));
-  if (reasons.some((reason) => reason === undefined)) return;
+  if (reasons.some((reason) => reason === undefined) || targets.some(isRuled)) return;
   const here = TARGET_NAMES.filter((target) => TARGETS[target].runtime !== undefined);
   throw new OptionError({
     area: "verify",

@@ -2,7 +2,7 @@
  * @file Measurements as a person reads them.
  */
 import type { Drop } from "../../analyze/drops.ts";
-import type { FileMeasurement, TargetMeasurement } from "../../analyze/job.ts";
+import type { FileMeasurement, FileRules, TargetMeasurement } from "../../analyze/job.ts";
 import { formatConfig, formatDecibels, percent, verdictOf, worstOutput } from "../../analyze/judge.ts";
 import { describeMetric } from "../../analyze/metric-text.ts";
 import { groupReasons } from "../../analyze/reasons.ts";
@@ -49,6 +49,16 @@ export function renderVerdict(ok: boolean, targets: string, problems: number): s
   return `  OK on ${targets}${problems > 0 ? "; mind the lines with ! above" : ""}`;
 }
 
+/** Broken rules that are listed; the rest is counted. */
+const SHOWN_RULES = 5;
+
+function renderRules({ nodes, rules, broken }: FileRules): string[] {
+  if (nodes === 0) return ["    nothing in it is quantized"];
+  if (broken.length === 0) return paragraph(`${nodes} Q/DQ nodes keep its ${rules.length} rules`, WIDTH, "    ");
+  const more = broken.length > SHOWN_RULES ? [`and ${broken.length - SHOWN_RULES} more`] : [];
+  return [...broken.slice(0, SHOWN_RULES), ...more].flatMap((line) => paragraph(`! ${line}`, WIDTH, "    "));
+}
+
 /** The original and one other file, one block per target. */
 export function renderTargets(targets: readonly TargetMeasurement[]): string {
   return targets.map(renderTarget).join("\n");
@@ -57,7 +67,10 @@ export function renderTargets(targets: readonly TargetMeasurement[]): string {
 function renderTarget(result: TargetMeasurement): string {
   const head = `  ${result.target}  ${verdictOf(result)}`;
   if (result.notRunHere !== undefined)
-    return paragraph(`${result.target}: not run here: ${result.notRunHere}`, WIDTH, "  ").join("\n");
+    return [
+      ...paragraph(`${result.target}: not run here: ${result.notRunHere}`, WIDTH, "  "),
+      ...(result.rules ?? []).flatMap(renderRules),
+    ].join("\n");
   const [original, ...others] = result.files;
   const lines = [head];
   const row = (title: string, text: string): void => {

@@ -12,6 +12,8 @@ import type { ObserverState } from "./observer.ts";
 export interface Statistics {
   /** A hash of the model that was calibrated, made by the caller: statistics of another model are of no use. */
   readonly model: string;
+  /** What they were made from, for messages. */
+  readonly data?: string;
   /** The kind that was asked for; overrides may have given single values another one. */
   readonly observer: ObserverName;
   /** Observers by the name of the value that they saw. */
@@ -50,15 +52,16 @@ const documentSchema = z.strictObject({
   format: z.literal(FORMAT),
   version: z.literal(VERSION),
   model: z.string(),
+  data: z.string().optional(),
   observer: z.enum(OBSERVER_NAMES),
   values: z.array(z.strictObject({ value: z.string(), state: stateSchema })),
   rows: z.record(z.string(), z.strictObject({ groups: z.array(z.int().min(0)), values: z.base64() })).optional(),
 });
 
-export function encodeStatistics({ model, observer, values, rows }: Statistics): string {
+export function encodeStatistics({ model, data, observer, values, rows }: Statistics): string {
   const list = [...values].map(([value, state]) => ({ value, state }));
   const sampled = rows && Object.fromEntries(rows);
-  return `${JSON.stringify({ format: FORMAT, version: VERSION, model, observer, values: list, rows: sampled })}\n`;
+  return `${JSON.stringify({ format: FORMAT, version: VERSION, model, data, observer, values: list, rows: sampled })}\n`;
 }
 
 /**
@@ -88,7 +91,7 @@ export function decodeStatistics(text: string, source: string): Statistics {
     const issue = checked.error.issues[0]!;
     throw fail(`expected saved statistics, got at ${issue.path.join(".")}: ${issue.message}`, checked.error);
   }
-  const { model, observer, values } = checked.data;
+  const { model, data, observer, values } = checked.data;
   const states = new Map<string, ObserverState>();
   for (const { value, state } of values) {
     if (states.has(value)) throw fail(`expected each value once, got "${value}" twice`);
@@ -101,5 +104,11 @@ export function decodeStatistics(text: string, source: string): Statistics {
     states.set(value, state);
   }
   const { rows } = checked.data;
-  return { model, observer, values: states, ...(rows && { rows: new Map(Object.entries(rows)) }) };
+  return {
+    model,
+    ...(data !== undefined && { data }),
+    observer,
+    values: states,
+    ...(rows && { rows: new Map(Object.entries(rows)) }),
+  };
 }

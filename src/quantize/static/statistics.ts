@@ -10,8 +10,12 @@ import type { Observer, ObserverState } from "../observers/observer.ts";
 import type { Statistics } from "../observers/statistics.ts";
 import type { Prepared } from "./prepare.ts";
 
-/** The observers of a prepared model as plain values. @param model a hash of the model's file. */
-export function takeStatistics({ observers, options, failed, saturation }: Prepared, model: string): Statistics {
+/** The observers of a prepared model as plain values. @param model a hash of the model's file. @param data its name. */
+export function takeStatistics(
+  { observers, options, failed, saturation }: Prepared,
+  model: string,
+  data?: string,
+): Statistics {
   const stateOf = (value: Value, observer: Observer): ObserverState => {
     const { name, options: own } = observer.save();
     // What cannot be quantized stays so: as if no data had reached it.
@@ -19,6 +23,7 @@ export function takeStatistics({ observers, options, failed, saturation }: Prepa
   };
   return {
     model,
+    ...(data !== undefined && { data }),
     observer: options.observer === undefined || options.observer === "auto" ? "min-max" : options.observer,
     values: new Map([...observers].map(([value, observer]) => [value.name, stateOf(value, observer)])),
     rows: saturation.save(),
