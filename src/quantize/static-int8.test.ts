@@ -202,7 +202,7 @@ describe("what is behind a convolution", () => {
 
 describe("what stays in float", () => {
   it("is stored in 8 bits, depthwise weights excepted", async () => {
-    const text = `(float[2, 8, 11, 9] x, float[1, 32] z) => (float[2, 8, 7, 5] y, float[1, 24] u) <float[8, 8, 3, 3] w = random(1), float[8, 1, 3, 3] d = random(2), float[32, 24] v = random(3)>
+    const text = `(float[2, 64, 11, 9] x, float[1, 32] z) => (float[2, 8, 7, 5] y, float[1, 24] u) <float[8, 64, 3, 3] w = random(1), float[8, 1, 3, 3] d = random(2), float[32, 24] v = random(3)>
       { a = Conv(x, w)  y = Conv <group = 8> (a, d)  u = MatMul(z, v) }`;
     const result = await quantizeModel(modelOf(text), staticInt8, { minElements: 1 });
     expect(result.ops).toEqual({ QuantizeLinear: 2, DequantizeLinear: 3, Conv: 2, MatMul: 1, Cast: 1, Mul: 1 });
