@@ -1,6 +1,7 @@
 /**
  * @file Measured speeds by target and pattern. Written by `npm run probe` (scripts/probe.ts): not to be edited.
  * - All: onnxruntime-node 1.30.0, onnxruntime-web 1.30.0; one thread; AMD EPYC with VNNI, linux x64, Node 20.20.2; 2026-11-23.
+ * - static-conv, dynamic-conv, static-add, static-mul, static-average-pool, static-max-pool, static-concat: onnxruntime-node 1.30.0, onnxruntime-web 1.30.0; one thread; AMD EPYC without VNNI, linux x64, Node 20.20.2; 2026-11-24.
  */
 import type { SpeedFact } from "./speed.ts";
 
@@ -98,12 +99,74 @@ export const SPEED_FACTS: readonly SpeedFact[] = [
   {
     target: "node-cpu",
     pattern: "dynamic-conv",
+    size: 32,
+    ratio: 0.67,
+  },
+  {
+    target: "node-cpu",
+    pattern: "dynamic-conv",
+    size: 64,
+    ratio: 0.82,
+  },
+  {
+    target: "node-cpu",
+    pattern: "dynamic-conv",
+    size: 128,
+    ratio: 1,
+  },
+  {
+    target: "node-cpu",
+    pattern: "dynamic-conv",
+    size: 256,
     ratio: 1.1,
   },
   {
     target: "node-cpu",
+    pattern: "dynamic-conv",
+    size: 576,
+    ratio: 1,
+  },
+  {
+    target: "node-cpu",
+    pattern: "dynamic-conv",
+    size: 2304,
+    ratio: 1.2,
+  },
+  {
+    target: "node-cpu",
     pattern: "static-conv",
-    ratio: 3,
+    size: 32,
+    ratio: 1.2,
+  },
+  {
+    target: "node-cpu",
+    pattern: "static-conv",
+    size: 64,
+    ratio: 1.3,
+  },
+  {
+    target: "node-cpu",
+    pattern: "static-conv",
+    size: 128,
+    ratio: 1.5,
+  },
+  {
+    target: "node-cpu",
+    pattern: "static-conv",
+    size: 256,
+    ratio: 1.7,
+  },
+  {
+    target: "node-cpu",
+    pattern: "static-conv",
+    size: 576,
+    ratio: 1.8,
+  },
+  {
+    target: "node-cpu",
+    pattern: "static-conv",
+    size: 2304,
+    ratio: 1.9,
   },
   {
     target: "node-cpu",
@@ -114,6 +177,31 @@ export const SPEED_FACTS: readonly SpeedFact[] = [
     target: "node-cpu",
     pattern: "static-conv-depthwise",
     ratio: 0.8,
+  },
+  {
+    target: "node-cpu",
+    pattern: "static-add",
+    ratio: 1.1,
+  },
+  {
+    target: "node-cpu",
+    pattern: "static-mul",
+    ratio: 1.1,
+  },
+  {
+    target: "node-cpu",
+    pattern: "static-average-pool",
+    ratio: 1,
+  },
+  {
+    target: "node-cpu",
+    pattern: "static-max-pool",
+    ratio: 1.1,
+  },
+  {
+    target: "node-cpu",
+    pattern: "static-concat",
+    ratio: 1.1,
   },
   {
     target: "web-wasm",
@@ -208,12 +296,74 @@ export const SPEED_FACTS: readonly SpeedFact[] = [
   {
     target: "web-wasm",
     pattern: "dynamic-conv",
+    size: 32,
+    ratio: 0.58,
+  },
+  {
+    target: "web-wasm",
+    pattern: "dynamic-conv",
+    size: 64,
+    ratio: 0.81,
+  },
+  {
+    target: "web-wasm",
+    pattern: "dynamic-conv",
+    size: 128,
+    ratio: 1.2,
+  },
+  {
+    target: "web-wasm",
+    pattern: "dynamic-conv",
+    size: 256,
     ratio: 1.6,
   },
   {
     target: "web-wasm",
+    pattern: "dynamic-conv",
+    size: 576,
+    ratio: 1.8,
+  },
+  {
+    target: "web-wasm",
+    pattern: "dynamic-conv",
+    size: 2304,
+    ratio: 2.2,
+  },
+  {
+    target: "web-wasm",
     pattern: "static-conv",
-    ratio: 1.4,
+    size: 32,
+    ratio: 0.39,
+  },
+  {
+    target: "web-wasm",
+    pattern: "static-conv",
+    size: 64,
+    ratio: 0.59,
+  },
+  {
+    target: "web-wasm",
+    pattern: "static-conv",
+    size: 128,
+    ratio: 0.87,
+  },
+  {
+    target: "web-wasm",
+    pattern: "static-conv",
+    size: 256,
+    ratio: 1.3,
+  },
+  {
+    target: "web-wasm",
+    pattern: "static-conv",
+    size: 576,
+    ratio: 1.7,
+  },
+  {
+    target: "web-wasm",
+    pattern: "static-conv",
+    size: 2304,
+    ratio: 2.5,
   },
   {
     target: "web-wasm",
@@ -224,5 +374,30 @@ export const SPEED_FACTS: readonly SpeedFact[] = [
     target: "web-wasm",
     pattern: "static-conv-depthwise",
     ratio: 0.31,
+  },
+  {
+    target: "web-wasm",
+    pattern: "static-add",
+    ratio: 1.1,
+  },
+  {
+    target: "web-wasm",
+    pattern: "static-mul",
+    ratio: 1,
+  },
+  {
+    target: "web-wasm",
+    pattern: "static-average-pool",
+    ratio: 1,
+  },
+  {
+    target: "web-wasm",
+    pattern: "static-max-pool",
+    ratio: 1,
+  },
+  {
+    target: "web-wasm",
+    pattern: "static-concat",
+    ratio: 1,
   },
 ];
