@@ -160,6 +160,8 @@ function connectNode(node: Node, proto: NodeProto, scope: Scope, where: string):
 }
 
 function readAttribute(node: Node, attribute: AttributeProto, scope: Scope): Attribute {
+  // Most have no subgraph: the message itself, which many nodes share, takes no memory and is encoded once.
+  if (attribute.g === undefined && attribute.graphs === undefined) return { proto: attribute };
   const { g, graphs, ...proto } = attribute;
   const read = (graphProto: GraphProto): Graph => {
     const graph = new Graph(node.graph!.model, node);

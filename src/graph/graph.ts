@@ -53,9 +53,9 @@ export class Graph {
   }
 
   setOutputs(values: readonly Value[]): void {
-    for (const value of this.#outputs) value.outputOf.delete(this);
+    for (const value of this.#outputs) value.setOutputOf(this, false);
     this.#outputs = [...values];
-    for (const value of this.#outputs) value.outputOf.add(this);
+    for (const value of this.#outputs) value.setOutputOf(this, true);
   }
 
   /** Number of nodes, without those of subgraphs. */

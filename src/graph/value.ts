@@ -10,6 +10,8 @@ import type { Node } from "./node.ts";
 /** A dimension: a number, a symbol's name, or null where nothing is known. */
 export type Dim = number | string | null;
 
+const NO_GRAPHS: ReadonlySet<Graph> = new Set();
+
 export class Value {
   name: string;
   /** The declared type; undefined where the file says nothing. */
@@ -22,8 +24,8 @@ export class Value {
   producer: Node | undefined;
   /** The nodes that have it as an input, in this graph and in subgraphs. Changed by nodes only. */
   readonly users: Set<Node> = new Set();
-  /** The graphs that have it as an output. Changed by graphs only. */
-  readonly outputOf: Set<Graph> = new Set();
+  /** The graphs that have it as an output. Most values are none's: no Set for them. */
+  #outputOf: Set<Graph> | undefined;
   /** Constant contents. An input may have them too: then they are its default. */
   initializer: Tensor | undefined;
   /** Constant contents in ONNX's sparse form, kept as they were read. */
@@ -32,6 +34,18 @@ export class Value {
   constructor(graph: Graph, name: string) {
     this.graph = graph;
     this.name = name;
+  }
+
+  /** The graphs that have it as an output. */
+  get outputOf(): ReadonlySet<Graph> {
+    return this.#outputOf ?? NO_GRAPHS;
+  }
+
+  /** Says whether a graph has it as an output. Called by graphs only. */
+  setOutputOf(graph: Graph, isOutput: boolean): void {
+    if (isOutput) this.#outputOf ??= new Set();
+    if (isOutput) this.#outputOf?.add(graph);
+    else this.#outputOf?.delete(graph);
   }
 
   get isInput(): boolean {

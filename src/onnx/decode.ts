@@ -4,7 +4,7 @@
 import { FormatError } from "../util/errors.ts";
 import { MAX_DEPTH, MAX_IR_VERSION, MAX_MESSAGES, MAX_MODEL_BYTES } from "./limits.ts";
 import type { ModelProto, TensorProto } from "./messages.ts";
-import { type Field, ModelSchema, type NamedField, type Schema, TensorSchema } from "./schema.ts";
+import { ModelSchema, type NamedField, type Schema, TensorSchema } from "./schema.ts";
 import { Sharing } from "./sharing.ts";
 import { Reader, WIRE } from "./wire.ts";
 
@@ -92,70 +92,72 @@ type Draft = Record<string, unknown> & { unknown?: Uint8Array[] };
 
 function decodeMessage(state: State, schema: Schema<object>, end: number, depth: number): Draft {
   const { reader } = state;
+  const { byTag } = schema;
   if (depth === 0) throw reader.fail(`expected at most ${MAX_DEPTH} nested messages, got more`, schema.name);
   if (++state.messages > MAX_MESSAGES) throw reader.fail(`expected at most ${MAX_MESSAGES} messages, got more`);
   const message: Draft = {};
+  let seen = 0;
   while (reader.position < end) {
     const start = reader.position;
     const tag = reader.varint(end);
-    const wireType = tag & 7;
-    const number = tag >>> 3;
-    if (reader.high !== 0 || number === 0) {
-      throw reader.fail("expected a field number of 1 or more", schema.name, start);
-    }
-    const field = schema.byNumber[number];
-    if (field === undefined || !fits(field, wireType)) {
-      reader.skip(wireType, end, depth);
-      const span = reader.bytes.subarray(start, reader.position);
-      if (message.unknown === undefined) message.unknown = [span];
-      else message.unknown.push(span);
+    if (reader.high !== 0 || tag < 8) throw reader.fail("expected a field number of 1 or more", schema.name, start);
+    const field = (tag < byTag.length ? byTag[tag] : undefined) ?? listAsSpan(schema, tag);
+    if (field === undefined) {
+      reader.skip(tag & 7, end, depth);
+      const bytes = reader.span(start, reader.position);
+      if (message.unknown === undefined) message.unknown = [bytes];
+      else message.unknown.push(bytes);
       continue;
     }
-    readField(state, message, field, tag, end, depth);
+    const value = readField(state, field, tag, end, depth);
+    if ((seen & field.bit) === 0) message[field.key] = value;
+    else joinField(message, field, value);
+    seen |= field.bit;
   }
   return message;
 }
 
+/** Repeated scalars may come packed or not, whatever the schema says. */
+function listAsSpan(schema: Schema<object>, tag: number): NamedField | undefined {
+  const field = schema.byNumber[tag >>> 3];
+  return field?.repeated === true && (tag & 7) === WIRE.bytes ? field : undefined;
+}
+
+function readField(state: State, field: NamedField, tag: number, end: number, depth: number): unknown {
+  switch (field.kind) {
+    case "packed32":
+    case "packed64":
+    case "packedVarint":
+      return readPacked(state.reader, field, tag & 7, end);
+    default:
+      if (!field.repeated) return readSingle(state, field, end, depth);
+      return tag === field.tag ? readRun(state, field, end, depth) : readSpanned(state, field, end, depth);
+  }
+}
+
+/** A field that comes again: the last value counts, lists go on, messages are merged. */
+function joinField(message: Draft, field: NamedField, value: unknown): void {
+  const { key, kind } = field;
+  const earlier = message[key];
+  if (earlier === undefined) message[key] = value;
+  else if (kind.startsWith("packed")) message[key] = joinSpans(earlier as Uint8Array, value as Uint8Array);
+  else if (field.repeated) for (const item of (value as unknown[] | undefined) ?? []) (earlier as unknown[]).push(item);
+  else message[key] = kind === "message" ? merge(earlier as Draft, value as Draft, field.schema!()) : value;
+}
+
 function readMessage(state: State, schema: Schema<object>, end: number, depth: number): Draft {
   if (schema.shared === undefined) return decodeMessage(state, schema, end, depth);
-  return state.sharing.get(schema, end, () => decodeMessage(state, schema, end, depth));
-}
-
-const NATIVE_WIRE: Readonly<Record<Field["kind"], number>> = {
-  int64: WIRE.varint,
-  size: WIRE.varint,
-  int32: WIRE.varint,
-  float: WIRE.fixed32,
-  string: WIRE.bytes,
-  bytes: WIRE.bytes,
-  message: WIRE.bytes,
-  packed32: WIRE.fixed32,
-  packed64: WIRE.fixed64,
-  packedVarint: WIRE.varint,
-};
-
-/** Repeated scalars may come packed or not, whatever the schema says. */
-function fits(field: Field, wireType: number): boolean {
-  return wireType === NATIVE_WIRE[field.kind] || (field.repeated && wireType === WIRE.bytes);
-}
-
-function readField(state: State, message: Draft, field: NamedField, tag: number, end: number, depth: number): void {
-  const { reader } = state;
-  const { key, kind, where } = field;
-  const wireType = tag & 7;
-  if (kind === "packed32" || kind === "packed64" || kind === "packedVarint") {
-    appendSpan(message, key, readPacked(reader, field, wireType, end));
-  } else if (field.repeated) {
-    const base = state.top;
-    do readItem(state, field, wireType, end, depth);
-    while (nextIs(reader, tag, end));
-    appendItems(message, key, state, base);
-  } else if (kind === "message") {
-    const inner = readMessage(state, field.schema!(), reader.spanEnd(end, where), depth - 1);
-    const earlier = message[key] as Draft | undefined;
-    // protobuf: later occurrences of a singular message are merged into the earlier one.
-    message[key] = earlier === undefined ? inner : merge(earlier, inner, field.schema!());
-  } else message[key] = readSingle(reader, field, end);
+  const { reader, sharing } = state;
+  const start = reader.position;
+  const slot = sharing.slot(end);
+  const known = sharing.find(slot, schema, end);
+  if (known !== undefined) {
+    reader.position = end;
+    return known as Draft;
+  }
+  const message = decodeMessage(state, schema, end, depth);
+  sharing.keep(slot, schema, start, end, message);
+  return message;
 }
 
 /** Moves past the next tag where it is the same again. */
@@ -167,34 +169,44 @@ function nextIs(reader: Reader, tag: number, end: number): boolean {
   return false;
 }
 
-/** Puts one element on the stack, or all elements of a packed list. */
-function readItem(state: State, field: NamedField, wireType: number, end: number, depth: number): void {
-  const { reader } = state;
-  if (field.kind === "message") {
-    const inner = readMessage(state, field.schema!(), reader.spanEnd(end, field.where), depth - 1);
-    state.items[state.top++] = inner;
-  } else if (wireType !== WIRE.bytes || field.kind === "string" || field.kind === "bytes") {
-    state.items[state.top++] = readSingle(reader, field, end);
-  } else {
-    const spanEnd = reader.spanEnd(end, field.where);
-    while (reader.position < spanEnd) state.items[state.top++] = readSingle(reader, field, spanEnd);
-  }
+/** List elements that follow each other, each with its tag. Most lists have one or two. */
+function readRun(state: State, field: NamedField, end: number, depth: number): unknown[] {
+  const { reader, items } = state;
+  const first = readSingle(state, field, end, depth);
+  if (!nextIs(reader, field.tag, end)) return [first];
+  const second = readSingle(state, field, end, depth);
+  if (!nextIs(reader, field.tag, end)) return [first, second];
+  const base = state.top;
+  items[state.top++] = first;
+  items[state.top++] = second;
+  do {
+    const item = readSingle(state, field, end, depth);
+    items[state.top++] = item;
+  } while (nextIs(reader, field.tag, end));
+  return takeItems(state, base);
+}
+
+/** List elements in one span; none are no field at all. */
+function readSpanned(state: State, field: NamedField, end: number, depth: number): unknown[] | undefined {
+  const { reader, items } = state;
+  const base = state.top;
+  const spanEnd = reader.spanEnd(end, field.where);
+  while (reader.position < spanEnd) items[state.top++] = readSingle(state, field, spanEnd, depth);
+  return state.top === base ? undefined : takeItems(state, base);
 }
 
 /** Takes the elements above `base` off the stack. */
-function appendItems(message: Draft, key: string, state: State, base: number): void {
-  if (state.top === base) return; // a packed list of nothing is no field at all
-  const earlier = message[key] as unknown[] | undefined;
-  if (earlier === undefined) message[key] = state.items.slice(base, state.top);
-  else for (let i = base; i < state.top; i++) earlier.push(state.items[i]);
+function takeItems(state: State, base: number): unknown[] {
+  const taken = state.items.slice(base, state.top);
   state.top = base;
+  return taken;
 }
 
 function readPacked(reader: Reader, { kind, where }: NamedField, wireType: number, end: number): Uint8Array {
   const start = reader.position;
   if (wireType !== WIRE.bytes) {
     reader.skip(wireType, end, 0);
-    return reader.bytes.subarray(start, reader.position);
+    return reader.span(start, reader.position);
   }
   const span = readSpan(reader, where, end);
   const width = kind === "packed32" ? 4 : kind === "packed64" ? 8 : 1;
@@ -209,34 +221,38 @@ function readPacked(reader: Reader, { kind, where }: NamedField, wireType: numbe
 
 function readSpan(reader: Reader, where: string, end: number): Uint8Array {
   const spanEnd = reader.spanEnd(end, where);
-  const span = reader.bytes.subarray(reader.position, spanEnd);
+  const span = reader.span(reader.position, spanEnd);
   reader.position = spanEnd;
   return span;
 }
 
-function readSingle(reader: Reader, { kind, where }: NamedField, end: number): string | Uint8Array | number | bigint {
-  if (kind === "string") return reader.string(reader.spanEnd(end, where));
-  if (kind === "bytes") return readSpan(reader, where, end);
-  if (kind === "float") {
-    reader.need(4, end, where);
-    const value = reader.view.getFloat32(reader.position, true);
-    reader.position += 4;
-    return value;
+/** One value of any kind but the packed ones. */
+function readSingle(state: State, field: NamedField, end: number, depth: number): unknown {
+  const { reader } = state;
+  switch (field.kind) {
+    case "string":
+      return reader.string(reader.spanEnd(end, field.where));
+    case "message":
+      return readMessage(state, field.schema!(), reader.spanEnd(end, field.where), depth - 1);
+    case "bytes":
+      return readSpan(reader, field.where, end);
+    case "float":
+      return reader.float32(end, field.where);
+    case "int64":
+      reader.varint(end);
+      return reader.int64();
+    case "int32":
+      return reader.varint(end) | 0;
+    default:
+      reader.varint(end);
+      return reader.safeInteger(field.where);
   }
-  reader.varint(end);
-  if (kind === "int64") return reader.int64();
-  return kind === "int32" ? reader.low | 0 : reader.safeInteger(where);
 }
 
 /** Unpacked elements arrive one span each: a growing buffer keeps that linear. */
 const growing = new WeakMap<Uint8Array, Uint8Array>();
 
-function appendSpan(message: Draft, key: string, span: Uint8Array): void {
-  const earlier = message[key] as Uint8Array | undefined;
-  if (earlier === undefined) {
-    message[key] = span;
-    return;
-  }
+function joinSpans(earlier: Uint8Array, span: Uint8Array): Uint8Array {
   const total = earlier.byteLength + span.byteLength;
   let room = growing.get(earlier);
   if (room === undefined || room.byteLength < total) {
@@ -247,19 +263,17 @@ function appendSpan(message: Draft, key: string, span: Uint8Array): void {
   room.set(span, earlier.byteLength);
   const joined = room.subarray(0, total);
   growing.set(joined, room);
-  message[key] = joined;
+  return joined;
 }
 
+/** protobuf: later occurrences of a singular message are merged into the earlier one. */
 function merge(first: Draft, later: Draft, schema: Schema<object>): Draft {
-  const earlier = { ...first };
+  const merged = { ...first };
   for (const [key, value] of Object.entries(later)) {
-    const before = earlier[key];
     const field = schema.byKey.get(key);
-    if (before === undefined) earlier[key] = value;
-    else if (value instanceof Uint8Array && field?.kind.startsWith("packed")) appendSpan(earlier, key, value);
-    else if (Array.isArray(value)) earlier[key] = [...(before as unknown[]), ...value];
-    else if (field?.kind === "message") earlier[key] = merge(before as Draft, value as Draft, field.schema!());
-    else earlier[key] = value;
+    if (Array.isArray(value)) merged[key] = [...((merged[key] as unknown[] | undefined) ?? []), ...value];
+    else if (field === undefined) merged[key] = value;
+    else joinField(merged, field, value);
   }
-  return earlier;
+  return merged;
 }

@@ -6,7 +6,7 @@
  */
 import type { ByteSource, ModelProto, TensorProto } from "./messages.ts";
 import { ModelSchema, type NamedField, type Schema, TensorSchema } from "./schema.ts";
-import { encodeString, int64Length, varintLength, WIRE } from "./wire.ts";
+import { encodeString, int64Length, varintLength } from "./wire.ts";
 
 /** Below it, copying is cheaper than a chunk of its own. */
 const SPAN_BYTES = 4096;
@@ -63,6 +63,13 @@ function encode<T extends object>(schema: Schema<T>, message: T): Chunk[] {
 
 type Draft = Readonly<Record<string, unknown>> & { readonly unknown?: readonly Uint8Array[] };
 
+/** Bytes within a buffer. */
+interface Span {
+  readonly buffer: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+}
+
 /** Fills buffers from their ends to their starts; chunks are collected in reverse. */
 class Writer {
   readonly #chunks: Chunk[] = [];
@@ -74,9 +81,14 @@ class Writer {
   #flushed = FIRST_BUFFER_BYTES;
   /** Bytes in chunks. */
   #total = 0;
-  /** Fields that are set, of all messages around the current one; `#top` of them are in use. */
+  /** Fields that are set and their values, of all messages around the current one; `#top` of them are in use. */
   readonly #fields: NamedField[] = [];
+  readonly #values: unknown[] = [];
   #top = 0;
+  /** Where shared messages stand that were written already. */
+  readonly #written: Map<object, Span> = new Map();
+  /** Why: see Reader.kept. */
+  static readonly kept: Writer = new Writer();
 
   get #length(): number {
     return this.#total + this.#flushed - this.#position;
@@ -86,18 +98,11 @@ class Writer {
   message(schema: Schema<object>, message: Draft): void {
     if (message.unknown !== undefined) for (const bytes of message.unknown.toReversed()) this.#raw(bytes);
     const base = this.#top;
-    for (const key in message) {
-      const field = message[key] === undefined ? undefined : schema.byKey.get(key);
-      if (field === undefined) continue;
-      // By number; most messages have them in order already.
-      let i = this.#top++;
-      for (; i > base && this.#fields[i - 1]!.number > field.number; i--) this.#fields[i] = this.#fields[i - 1]!;
-      this.#fields[i] = field;
-    }
+    this.#collect(schema, message);
     for (let i = this.#top - 1; i >= base; i--) {
       const field = this.#fields[i]!;
-      const value = message[field.key];
-      if (!field.repeated || field.kind.startsWith("packed")) this.#field(field, value);
+      const value = this.#values[i];
+      if (!field.repeated || field.tag !== field.writtenTag) this.#field(field, value);
       else {
         const items = value as readonly unknown[];
         for (let k = items.length - 1; k >= 0; k--) this.#field(field, items[k]);
@@ -106,37 +111,74 @@ class Writer {
     this.#top = base;
   }
 
+  /** Puts the fields that are set on the stack, by number. */
+  #collect({ ordered, byKey }: Schema<object>, message: Draft): void {
+    const base = this.#top;
+    let expected = 0;
+    for (const key in message) {
+      const value = message[key];
+      if (value === undefined) continue;
+      // Most messages have their fields in order: the one that comes next is found without a look-up.
+      while (expected < ordered.length && ordered[expected]!.key !== key) expected++;
+      const field = expected < ordered.length ? ordered[expected++] : byKey.get(key);
+      if (field === undefined) continue;
+      let i = this.#top++;
+      for (; i > base && this.#fields[i - 1]!.number > field.number; i--) {
+        this.#fields[i] = this.#fields[i - 1]!;
+        this.#values[i] = this.#values[i - 1];
+      }
+      this.#fields[i] = field;
+      this.#values[i] = value;
+    }
+  }
+
   #field(field: NamedField, value: unknown): void {
     switch (field.kind) {
       case "message": {
         const end = this.#length;
-        this.message(field.schema!(), value as Draft);
+        this.#submessage(field.schema!(), value as Draft);
         this.#varint(this.#length - end);
-        this.#tag(field.number, WIRE.bytes);
-        return;
+        break;
       }
       case "string":
         this.#string(value as string);
-        this.#tag(field.number, WIRE.bytes);
-        return;
+        break;
       case "float":
         this.#reserve(4);
         this.#view.setFloat32(this.#position, value as number, true);
-        this.#tag(field.number, WIRE.fixed32);
-        return;
+        break;
       case "int64":
       case "size":
       case "int32":
-        if (typeof value === "bigint") this.#int64(value);
-        else if ((value as number) < 0) this.#int64(BigInt(value as number));
-        else this.#varint(value as number);
-        this.#tag(field.number, WIRE.varint);
-        return;
+        this.#integer(value as bigint | number);
+        break;
       default: // bytes and packed payloads
         this.#raw(value as Chunk);
         this.#varint((value as Chunk).byteLength);
-        this.#tag(field.number, WIRE.bytes);
     }
+    this.#varint(field.writtenTag);
+  }
+
+  /** A message that the reader shared (frozen) is copied from where it was written first. */
+  #submessage(schema: Schema<object>, message: Draft): void {
+    if (schema.shared === undefined || Object.isExtensible(message)) {
+      this.message(schema, message);
+      return;
+    }
+    const known = this.#written.get(message);
+    if (known !== undefined) {
+      const { buffer, start, end } = known;
+      this.#reserve(end - start);
+      const to = this.#position - start;
+      for (let i = start; i < end; i++) this.#buffer[to + i] = buffer[i]!;
+      return;
+    }
+    const before = this.#length;
+    this.message(schema, message);
+    const start = this.#position;
+    const end = start + this.#length - before;
+    // Where a buffer ran full in between, the start is in another one than the end.
+    if (end <= this.#flushed) this.#written.set(message, { buffer: this.#buffer, start, end });
   }
 
   /** Makes room and moves the position to its start. */
@@ -152,10 +194,6 @@ class Writer {
     this.#position -= bytes;
   }
 
-  #tag(number: number, wireType: number): void {
-    this.#varint(number * 8 + wireType);
-  }
-
   #varint(value: number): void {
     if (value < 0x80) {
       this.#reserve(1);
@@ -169,16 +207,23 @@ class Writer {
     this.#buffer[position] = rest;
   }
 
-  #int64(value: bigint): void {
-    if (value >= 0n && value < 0x80000000n) {
-      this.#varint(Number(value));
+  /** A signed integer of 64 bits as a varint. */
+  #integer(value: bigint | number): void {
+    const number = Number(value);
+    if (number >= 0 && number <= Number.MAX_SAFE_INTEGER) {
+      this.#varint(number);
       return;
     }
-    this.#reserve(int64Length(value));
+    const wide = BigInt(value);
+    let low = Number(BigInt.asUintN(32, wide));
+    let high = Number(BigInt.asUintN(32, wide >> 32n));
+    this.#reserve(int64Length(wide));
     let position = this.#position;
-    let rest = BigInt.asUintN(64, value);
-    for (; rest >= 0x80n; rest >>= 7n) this.#buffer[position++] = Number(rest & 0x7fn) | 0x80;
-    this.#buffer[position] = Number(rest);
+    for (; high > 0 || low >= 0x80; high >>>= 7) {
+      this.#buffer[position++] = (low & 0x7f) | 0x80;
+      low = ((low >>> 7) | (high << 25)) >>> 0;
+    }
+    this.#buffer[position] = low;
   }
 
   #string(text: string): void {

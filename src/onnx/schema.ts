@@ -3,6 +3,7 @@
  * Source: onnx/onnx-ml.proto (ONNX 1.23, IR version 14). The type of {@link Schema} makes a missing field an error.
  */
 import type * as m from "./messages.ts";
+import { WIRE } from "./wire.ts";
 
 /**
  * How a field is encoded, and what it is in TypeScript:
@@ -31,37 +32,70 @@ export interface Field {
 
 export type Fields<T> = { readonly [K in keyof Required<Omit<T, "unknown">>]: Field };
 
-/** A field with its property's name, and how messages call it: "TensorProto.dims". */
+/** The wire type of each kind. Repeated scalars may come as one span of all instead. */
+const WIRE_TYPES: Readonly<Record<FieldKind, number>> = {
+  int64: WIRE.varint,
+  size: WIRE.varint,
+  int32: WIRE.varint,
+  float: WIRE.fixed32,
+  string: WIRE.bytes,
+  bytes: WIRE.bytes,
+  message: WIRE.bytes,
+  packed32: WIRE.fixed32,
+  packed64: WIRE.fixed64,
+  packedVarint: WIRE.varint,
+};
+
+/** What a field is called and how it starts. */
 export interface NamedField extends Field {
   readonly key: string;
+  /** How error messages call it: "TensorProto.dims". */
   readonly where: string;
+  /** The tag of one element: field number and wire type. */
+  readonly tag: number;
+  /** The tag that is written: packed fields are one span. */
+  readonly writtenTag: number;
+  /** A bit of its own among the message's fields. */
+  readonly bit: number;
 }
 
-/** A message's name, its fields by property name and the same fields by number. */
+/** A message's name, its fields by property name, and the same fields in other orders. */
 export interface Schema<T extends object> {
   readonly name: string;
   readonly fields: Fields<T>;
+  /** By tag: a field as it is mostly written, found in one step. */
+  readonly byTag: readonly (NamedField | undefined)[];
   readonly byNumber: readonly (NamedField | undefined)[];
   readonly byKey: ReadonlyMap<string, NamedField>;
+  /** By rising number, as files have them. */
+  readonly ordered: readonly NamedField[];
   /** Set where equal messages are read as one frozen object: whether this one may be shared. */
   readonly shared?: (message: object) => boolean;
 }
 
 function schema<T extends object>(name: string, fields: Fields<T>): Schema<T> {
-  const named = (Object.entries(fields) as [string, Field][]).map(
-    ([key, { number, kind, repeated, schema: of }]): NamedField => ({
-      number,
-      kind,
-      repeated,
-      schema: of,
-      key,
-      where: `${name}.${key}`,
-    }),
-  );
-  const byNumber: (NamedField | undefined)[] = Array(Math.max(...named.map((field) => field.number)) + 1);
-  byNumber.fill(undefined);
-  for (const field of named) byNumber[field.number] = field;
-  return { name, fields, byNumber, byKey: new Map(named.map((field) => [field.key, field])) };
+  const ordered = (Object.entries(fields) as [string, Field][])
+    .sort(([, a], [, b]) => a.number - b.number)
+    .map(([key, { number, kind, repeated, schema: of }], index): NamedField => {
+      const tag = number * 8 + WIRE_TYPES[kind];
+      const writtenTag = kind.startsWith("packed") ? number * 8 + WIRE.bytes : tag;
+      return { number, kind, repeated, schema: of, key, where: `${name}.${key}`, tag, writtenTag, bit: 1 << index };
+    });
+  return {
+    name,
+    fields,
+    byTag: indexed(ordered, ({ tag }) => tag),
+    byNumber: indexed(ordered, ({ number }) => number),
+    byKey: new Map(ordered.map((field) => [field.key, field])),
+    ordered,
+  };
+}
+
+/** A list without holes. */
+function indexed(fields: readonly NamedField[], at: (field: NamedField) => number): (NamedField | undefined)[] {
+  const list = new Array<NamedField | undefined>(Math.max(...fields.map(at)) + 1).fill(undefined);
+  for (const field of fields) list[at(field)] = field;
+  return list;
 }
 
 function shared<T extends object>(mayBe: (message: T) => boolean, base: Schema<T>): Schema<T> {

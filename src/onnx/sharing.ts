@@ -3,7 +3,7 @@
  * thousands of times, and most of the reader's time is garbage collection. Shared messages are frozen.
  */
 import type { Schema } from "./schema.ts";
-import { hashBytes, type Reader, sameBytes } from "./wire.ts";
+import { hashBytes, Reader, sameBytes } from "./wire.ts";
 
 /** Longer messages hardly repeat. */
 const MAX_SHARED_BYTES = 128;
@@ -13,41 +13,47 @@ const SLOTS = 1024;
 
 export class Sharing {
   readonly #reader: Reader;
-  readonly #starts = new Int32Array(SLOTS).fill(-1);
+  readonly #starts = new Int32Array(SLOTS);
   readonly #lengths = new Int32Array(SLOTS);
   readonly #schemas: (Schema<object> | undefined)[] = new Array(SLOTS).fill(undefined);
   readonly #messages: (object | undefined)[] = new Array(SLOTS).fill(undefined);
+  /** 1 where the message was found again, and is frozen since. */
+  readonly #frozen = new Uint8Array(SLOTS);
+  /** Why: see {@link Reader.kept}. */
+  static readonly kept: Sharing = new Sharing(Reader.kept);
 
   constructor(reader: Reader) {
     this.#reader = reader;
   }
 
-  /** The message from the reader's position up to `end`: one that was read before, or what `read` makes of it. */
-  get<T extends object>(schema: Schema<object>, end: number, read: () => T): T {
+  /** Where a message from the reader's position up to `end` has its place, or -1 where it is too long for one. */
+  slot(end: number): number {
+    const { view, position } = this.#reader;
+    return end - position > MAX_SHARED_BYTES ? -1 : hashBytes(view, position, end) & (SLOTS - 1);
+  }
+
+  /** The message of the same bytes that was read before. */
+  find(slot: number, schema: Schema<object>, end: number): object | undefined {
+    if (slot < 0 || this.#schemas[slot] !== schema) return undefined;
     const { view, position } = this.#reader;
     const length = end - position;
-    if (length > MAX_SHARED_BYTES) return read();
-    const slot = hashBytes(view, position, end) & (SLOTS - 1);
-    const start = this.#starts[slot]!;
-    if (
-      start >= 0 &&
-      this.#lengths[slot] === length &&
-      this.#schemas[slot] === schema &&
-      sameBytes(view, start, position, length)
-    ) {
-      const known = this.#messages[slot] as T;
+    if (this.#lengths[slot] !== length || !sameBytes(view, this.#starts[slot]!, position, length)) return undefined;
+    const known = this.#messages[slot];
+    if (this.#frozen[slot] === 0) {
       freeze(known);
-      this.#reader.position = end;
-      return known;
+      this.#frozen[slot] = 1;
     }
-    const message = read();
-    if (schema.shared?.(message) === true) {
-      this.#starts[slot] = position;
-      this.#lengths[slot] = length;
-      this.#schemas[slot] = schema;
-      this.#messages[slot] = message;
-    }
-    return message;
+    return known;
+  }
+
+  /** Keeps a message that was read from these bytes, where it may be shared. */
+  keep(slot: number, schema: Schema<object>, start: number, end: number, message: object): void {
+    if (slot < 0 || schema.shared?.(message) !== true) return;
+    this.#starts[slot] = start;
+    this.#lengths[slot] = end - start;
+    this.#schemas[slot] = schema;
+    this.#messages[slot] = message;
+    this.#frozen[slot] = 0;
   }
 }
 

@@ -34,6 +34,14 @@ export class Reader {
   high = 0;
   /** Node's Buffer makes strings twice as fast as the language does. */
   readonly #buffer: Latin1 | undefined;
+  /**
+   * V8 forgets a class's shape, and all code compiled for it, when it collects garbage while no instance is alive. This one
+   * has read a number of 64 bits: `low` and `high` are doubles in it as in every reader that meets a negative number.
+   */
+  static readonly kept: Reader = new Reader(Uint8Array.of(255, 255, 255, 255, 255, 255, 255, 255, 255, 1));
+  static {
+    Reader.kept.varint(10);
+  }
 
   constructor(bytes: Uint8Array, position = 0) {
     this.bytes = bytes;
@@ -121,6 +129,18 @@ export class Reader {
     }
   }
 
+  float32(end: number, field: string): number {
+    this.need(4, end, field);
+    const value = this.view.getFloat32(this.position, true);
+    this.position += 4;
+    return value;
+  }
+
+  /** A view of the bytes at a place; half the time of `subarray`, and never a Buffer. */
+  span(start: number, end: number): Uint8Array {
+    return new Uint8Array(this.bytes.buffer, this.bytes.byteOffset + start, end - start);
+  }
+
   /** Names repeat (every value is made and used): strings read before and where they start, by hash; the last stays. */
   #strings: string[] = [];
   #starts: Int32Array | undefined;
@@ -132,7 +152,7 @@ export class Reader {
     const length = end - start;
     this.position = end;
     if (length === 0) return "";
-    if (length > SHARED_STRING_BYTES) return decodeString(bytes.subarray(start, end));
+    if (length > SHARED_STRING_BYTES) return decodeString(this.span(start, end));
     this.#starts ??= new Int32Array(tableSize(bytes.byteLength)).fill(-1);
     const slot = hashBytes(view, start, end) & (this.#starts.length - 1);
     const other = this.#starts[slot]!;
@@ -140,7 +160,7 @@ export class Reader {
       const known = this.#strings[slot]!;
       if (known.length === length && sameBytes(view, other, start, length)) return known;
     } else if (this.#strings.length === 0) this.#strings = new Array<string>(this.#starts.length).fill("");
-    const text = this.#ascii(start, end) ?? decodeString(bytes.subarray(start, end));
+    const text = this.#ascii(start, end) ?? decodeString(this.span(start, end));
     this.#strings[slot] = text;
     this.#starts[slot] = start;
     return text;
@@ -148,19 +168,11 @@ export class Reader {
 
   /** Bytes as text, or undefined where they are not ASCII. */
   #ascii(start: number, end: number): string | undefined {
-    const { bytes } = this;
+    if (!isAscii(this.view, start, end)) return undefined;
+    if (this.#buffer !== undefined) return this.#buffer.latin1Slice(start, end);
     const codes = charCodes[end - start]!;
-    let all = 0;
-    if (this.#buffer !== undefined) {
-      for (let i = start; i < end; i++) all |= bytes[i]!;
-      return all < 0x80 ? this.#buffer.latin1Slice(start, end) : undefined;
-    }
-    for (let i = start; i < end; i++) {
-      const byte = bytes[i]!;
-      all |= byte;
-      codes[i - start] = byte;
-    }
-    return all < 0x80 ? String.fromCharCode.apply(null, codes) : undefined;
+    for (let i = start; i < end; i++) codes[i - start] = this.bytes[i]!;
+    return String.fromCharCode.apply(null, codes);
   }
 
   /** Moves past a field of the given wire type. Groups are skipped whole. */
@@ -205,6 +217,14 @@ export function hashBytes(view: DataView, start: number, end: number): number {
   }
   for (; i < end; i++) hash = Math.imul(hash ^ view.getUint8(i), 0x01000193);
   return hash ^ (hash >>> 15);
+}
+
+function isAscii(view: DataView, start: number, end: number): boolean {
+  let all = 0;
+  let i = start;
+  for (; i + 4 <= end; i += 4) all |= view.getInt32(i, true);
+  for (; i < end; i++) all |= view.getUint8(i);
+  return (all & 0x80808080) === 0;
 }
 
 /** Whether the bytes at two places are equal. */

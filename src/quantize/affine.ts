@@ -177,12 +177,29 @@ function scanRun(bits: Int32Array, start: number, end: number, group: number, mi
     if (word > high) high = word;
     if ((word ^ SIGN) > low) low = word ^ SIGN;
   }
+  let lowest = low ^ SIGN;
   if (high < 0 || low < 0) {
-    scanOrdered(bits, start, 1, end - start, 0, group, 0, min, max);
-    return;
+    // One sign only (after a Relu): the extreme next to 0 is the smallest word, of either sign.
+    const least = leastWord(bits, start, end);
+    if (high < 0) high = least;
+    else lowest = least;
   }
-  if (high > max[group]!) max[group] = high;
-  if (ordered(low ^ SIGN) < min[group]!) min[group] = ordered(low ^ SIGN);
+  if (ordered(high) > max[group]!) max[group] = ordered(high);
+  if (ordered(lowest) < min[group]!) min[group] = ordered(lowest);
+}
+
+function leastWord(bits: Int32Array, start: number, end: number): number {
+  let least = 0x7fffffff;
+  let other = 0x7fffffff;
+  let i = start;
+  for (; i + 3 < end; i += 4) {
+    if (bits[i]! < least) least = bits[i]!;
+    if (bits[i + 1]! < other) other = bits[i + 1]!;
+    if (bits[i + 2]! < least) least = bits[i + 2]!;
+    if (bits[i + 3]! < other) other = bits[i + 3]!;
+  }
+  for (; i < end; i++) if (bits[i]! < least) least = bits[i]!;
+  return other < least ? other : least;
 }
 
 /** Four rows at a time, so that each column's extremes are loaded and stored once for four elements. */

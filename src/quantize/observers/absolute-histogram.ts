@@ -2,8 +2,8 @@
  * @file A histogram of magnitudes |x| with equal bins from the first sample's smallest magnitude on. Where larger ones come,
  * bins of the same width are added. Source: onnxruntime's HistogramCollector (`collect_absolute_value`).
  *
- * Deviations: magnitudes below the first bin, which onnxruntime drops from the second sample on, count in it; beyond 4,096
- * bins (or twice those of the start), pairs of bins are merged.
+ * Deviations: magnitudes below the first bin, which onnxruntime drops from the second sample on, count in it; beyond
+ * the limit, pairs of bins are merged.
  */
 import { float32, linspace } from "./centred-histogram.ts";
 import { countByEdges } from "./count-loops.ts";
@@ -11,23 +11,22 @@ import { damaged, savedFloats, shortest } from "./frame.ts";
 import { type GroupHistogram, packCounts, unpackCounts } from "./group-histograms.ts";
 import type { SavedFields } from "./observer.ts";
 
-const GROWN_BINS = 4096;
-
 /** Magnitudes on their way into the loop. */
 const scratch = new Float32Array(4096);
 
 export class AbsoluteHistogram implements GroupHistogram {
   counts: Float64Array;
-  /** Ends of the bins, float32; undefined before the first sample. */
+  /** Ends of the bins; undefined before the first sample. New ones are rounded to float32 only after the sample. */
   edges: Float64Array | undefined;
   readonly #limit: number;
   #wanted = 0;
 
-  constructor(bins: number, saved?: SavedFields) {
-    this.#limit = Math.max(GROWN_BINS, 2 * bins);
+  /** @param limit bins up to which it grows, at least twice those it starts with. */
+  constructor(bins: number, limit: number, saved?: SavedFields) {
+    this.#limit = limit;
     if (saved === undefined) this.counts = new Float64Array(bins);
     else {
-      this.counts = unpackCounts(saved, (length) => length > 0 && length <= this.#limit);
+      this.counts = unpackCounts(saved, (length) => length > 0 && length <= limit);
       this.edges = savedFloats(saved, "edges", this.counts.length + 1);
       if (this.edges.some((edge, i, all) => i > 0 && edge < all[i - 1]!))
         throw damaged("edges", "expected them to ascend");
@@ -36,11 +35,12 @@ export class AbsoluteHistogram implements GroupHistogram {
 
   grow(min: number, max: number): void {
     this.#wanted = Math.max(Math.abs(min), Math.abs(max));
+    this.edges = this.edges?.map(Math.fround);
     while (this.edges !== undefined && this.#wanted > this.edges.at(-1)!) {
       const { counts, edges } = this;
       const bins = counts.length;
-      // numpy.arange(last + width, wanted + width, width) in float32.
-      const width = edges[1]! - edges[0]!;
+      // numpy.arange(last + width, wanted + width, width): steps in float64 between ends in float32.
+      const width = Math.fround(edges[1]! - edges[0]!);
       const start = float32(edges[bins]! + width);
       const added = Math.max(Math.ceil(float32(float32(this.#wanted + width) - start) / width), 1);
       if (!(bins + added <= this.#limit)) {
@@ -51,7 +51,7 @@ export class AbsoluteHistogram implements GroupHistogram {
       this.counts = new Float64Array(bins + added);
       this.counts.set(counts);
       this.edges = Float64Array.from({ length: bins + added + 1 }, (_, i) =>
-        i <= bins ? edges[i]! : float32(start + Math.fround((i - bins - 1) * delta)),
+        i <= bins ? edges[i]! : start + (i - bins - 1) * delta,
       );
       // Rounding may leave the last edge just below.
       if (this.edges[bins + added]! < this.#wanted) this.edges[bins + added] = this.#wanted;

@@ -1,34 +1,27 @@
 /**
  * @file A histogram of equal bins over `-threshold … threshold`. Where larger values come, bins of the same width are added
  * on both sides. Source: onnxruntime's HistogramCollector (`collect_value`, `merge_histogram`), whose bin edges (NumPy's, in
- * float32) are reproduced for one range per tensor.
+ * float32) are reproduced.
  *
  * One deviation: onnxruntime adds bins without bound (a first sample of zeros and noise makes millions); here, where there
  * would be more than the limit, pairs of bins are merged, from the centre outwards.
  */
-import { countByEdges, countLinear } from "./count-loops.ts";
+import { countByEdges } from "./count-loops.ts";
 import { damaged, savedFloats, shortest } from "./frame.ts";
 import { type GroupHistogram, packCounts, unpackCounts } from "./group-histograms.ts";
 import type { SavedFields } from "./observer.ts";
-
-/** Bins up to which a histogram grows, at least twice as many as it starts with. */
-const GROWN_BINS = 4096;
 
 export class CentredHistogram implements GroupHistogram {
   counts: Float64Array;
   #threshold = -1;
   readonly #limit: number;
-  readonly #exact: boolean;
-  /** For the loop: with infinities at both ends. */
-  #loopEdges: Float64Array | undefined;
 
-  /** @param exact whether values that fall on an edge go where NumPy puts them; takes a table as large as the counts. */
-  constructor(bins: number, exact: boolean, saved?: SavedFields) {
-    this.#exact = exact;
-    this.#limit = Math.max(exact ? GROWN_BINS : 0, 2 * bins);
+  /** @param limit bins up to which it grows, at least twice those it starts with. */
+  constructor(bins: number, limit: number, saved?: SavedFields) {
+    this.#limit = limit;
     if (saved === undefined) this.counts = new Float64Array(bins);
     else {
-      this.counts = unpackCounts(saved, (length) => length > 0 && length % 2 === 0 && length <= this.#limit);
+      this.counts = unpackCounts(saved, (length) => length > 0 && length % 2 === 0 && length <= limit);
       this.#threshold = savedFloats(saved, "threshold", 1)[0]!;
       if (this.#threshold < 0) throw damaged("threshold", `expected no negative number, got ${this.#threshold}`);
     }
@@ -37,7 +30,6 @@ export class CentredHistogram implements GroupHistogram {
   grow(min: number, max: number): void {
     const wanted = Math.max(Math.abs(min), Math.abs(max));
     if (wanted <= this.#threshold) return;
-    this.#loopEdges = undefined;
     if (this.#threshold <= 0) {
       this.#threshold = wanted;
       return;
@@ -61,16 +53,13 @@ export class CentredHistogram implements GroupHistogram {
   count(data: Float32Array, start: number, end: number, step: number): void {
     const reach = this.#reach();
     const factor = this.counts.length / (2 * reach);
-    if (!this.#exact) {
-      countLinear(data, start, end, step, -reach, factor, this.counts);
-      return;
-    }
-    if (this.#loopEdges === undefined) {
-      this.#loopEdges = this.edges();
-      this.#loopEdges[0] = Number.NEGATIVE_INFINITY;
-      this.#loopEdges[this.counts.length] = Number.POSITIVE_INFINITY;
-    }
-    countByEdges(data, start, end, step, -reach, factor, this.#loopEdges, this.counts);
+    // Made again for each sample, rather than kept: as many bytes as the counts.
+    const edges = this.edges();
+    edges[0] = Number.NEGATIVE_INFINITY;
+    edges[this.counts.length] = Number.POSITIVE_INFINITY;
+    // Zeros, half of all values behind a Relu, are to be guessed right: a correction now and then is slow.
+    const low = edges[this.counts.length / 2]! > 0 ? -reach * (1 - 2 ** -40) : -reach;
+    countByEdges(data, start, end, step, low, factor, edges, this.counts);
   }
 
   /** The ends of the bins: one more than bins. */

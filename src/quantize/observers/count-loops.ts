@@ -1,10 +1,26 @@
 /**
  * @file The inner loops of the histograms: `counts[bin of data[i]] += 1` for `i = start, start + step, … < end`.
  *
- * Counts are float64: with float32 (PyTorch) or int32, a bin of zeros after a Relu stops counting at 2^24, or wraps at 2^31.
+ * They count in integers, into two tables in turn: adding to a float64 in memory, or twice in a row to one place (the zeros
+ * behind a Relu), waits for the store before. The counts that remain are float64: in float32 (PyTorch) a bin stops counting
+ * at 2^24.
  */
 
-/** Equal bins from `low` on, `factor` = 1 / width; what lies outside goes to the first or the last bin. */
+/** Bins of the largest histogram, and the end of the last. */
+const CELLS = 8192 + 8;
+
+const scratch = new Int32Array(2 * CELLS);
+
+/** Moves what was counted to the counts; a value at the very end belongs to the last bin. */
+function collect(counts: Float64Array): void {
+  const { length } = counts;
+  scratch[length - 1]! += scratch[length]! + scratch[CELLS + length]!;
+  for (let bin = 0; bin < length; bin++) counts[bin] = counts[bin]! + scratch[bin]! + scratch[CELLS + bin]!;
+  scratch.fill(0, 0, length + 1);
+  scratch.fill(0, CELLS, CELLS + length + 1);
+}
+
+/** Equal bins of width 1 / `factor` from `low` on, which hold all values. */
 export function countLinear(
   data: Float32Array,
   start: number,
@@ -14,13 +30,13 @@ export function countLinear(
   factor: number,
   counts: Float64Array,
 ): void {
-  const last = counts.length - 1;
+  let table = 0;
   for (let i = start; i < end; i += step) {
-    let bin = ((data[i]! - low) * factor) | 0;
-    if (bin > last) bin = last;
-    if (bin < 0) bin = 0;
-    counts[bin] = counts[bin]! + 1;
+    const bin = table + (((data[i]! - low) * factor) | 0);
+    scratch[bin] = scratch[bin]! + 1;
+    table ^= CELLS;
   }
+  collect(counts);
 }
 
 /**
@@ -38,6 +54,7 @@ export function countByEdges(
   counts: Float64Array,
 ): void {
   const last = counts.length - 1;
+  let table = 0;
   for (let i = start; i < end; i += step) {
     const x = data[i]!;
     let bin = ((x - low) * factor) | 0;
@@ -45,8 +62,11 @@ export function countByEdges(
     if (bin < 0) bin = 0;
     while (x < edges[bin]!) bin--;
     while (x >= edges[bin + 1]!) bin++;
-    counts[bin] = counts[bin]! + 1;
+    bin += table;
+    scratch[bin] = scratch[bin]! + 1;
+    table ^= CELLS;
   }
+  collect(counts);
 }
 
 /**
@@ -63,11 +83,14 @@ export function countLogarithmic(
   counts: Float64Array,
 ): void {
   const negative = counts.length >> 1;
+  let table = 0;
   for (let i = start; i < end; i += step) {
     const word = words[i]!;
     let bin = ((word & 0x7fffffff) >>> shift) - base;
     if (bin < 0) bin = 0;
-    bin += (word >> 31) & negative;
-    counts[bin] = counts[bin]! + 1;
+    bin += table + ((word >> 31) & negative);
+    scratch[bin] = scratch[bin]! + 1;
+    table ^= CELLS;
   }
+  collect(counts);
 }

@@ -28,7 +28,7 @@ export const entropyKind: ObserverKind = {
       groups,
       options,
       DEFAULT_BINS,
-      (bins, fields) => new CentredHistogram(bins, groups === 1, fields),
+      (bins, limit, fields) => new CentredHistogram(bins, limit, fields),
       (histogram, min, max) => {
         const { start, end } = leastDivergence(histogram.counts);
         const edges = histogram.edges();
@@ -86,32 +86,42 @@ class PrefixSums {
 }
 
 function divergenceOf(counts: Float64Array, sums: PrefixSums, start: number, end: number): number {
+  const { count, filled } = sums;
   const bins = end - start;
   const width = Math.floor(bins / BLOCKS);
-  const first = counts[start]! + sums.count[start]!;
-  const last = counts[end - 1]! + sums.count[counts.length]! - sums.count[end]!;
-  // Of P: with the outliers in the ends.
-  const inner = (table: Float64Array, from: number, to: number): number =>
-    table[Math.min(to, end - 1)]! - table[Math.max(from, start + 1)]!;
-  const filledOf = (from: number, to: number): number =>
-    inner(sums.filled, from, to) + (from === start && first !== 0 ? 1 : 0) + (to === end && last !== 0 ? 1 : 0);
-  const countOf = (from: number, to: number): number =>
-    inner(sums.count, from, to) + (from === start ? first : 0) + (to === end ? last : 0);
+  // P has the outliers in its ends, which may be empty otherwise.
+  const before = count[start]!;
+  const after = count[counts.length]! - count[end]!;
+  const first = counts[start]! + before;
+  const last = counts[end - 1]! + after;
+  const gainedFirst = counts[start] === 0 && before !== 0 ? 1 : 0;
+  const gainedLast = counts[end - 1] === 0 && after !== 0 ? 1 : 0;
+  const total = count[counts.length]!;
+  const nonzero = filled[end]! - filled[start]! + gainedFirst + gainedLast;
+  const taken = (EPSILON * (bins - nonzero)) / nonzero;
 
-  const filled = filledOf(start, end);
-  if (filled === 0) return Number.POSITIVE_INFINITY;
-  const taken = (EPSILON * (bins - filled)) / filled;
-  const total = countOf(start, end);
-
-  // Q before smoothing; after its blocks come bins that none covers, whose counts the last block has too.
-  let emptyOfQ = bins - BLOCKS * width;
+  // Bins that no block covers are empty in Q; their counts are in the last block.
+  const covered = start + BLOCKS * width;
+  let emptyOfQ = end - covered;
   let totalOfQ = 0;
   for (let block = 0; block < BLOCKS; block++) {
     const from = start + block * width;
-    const norm = filledOf(from, from + width);
-    const sliced = sums.count[block === BLOCKS - 1 ? end : from + width]! - sums.count[from]!;
+    const to = from + width;
+    const sum = count[to]! - count[from]!;
+    let mass = sum;
+    let norm = filled[to]! - filled[from]!;
+    if (block === 0) {
+      mass += before;
+      norm += gainedFirst;
+    }
+    if (to === end) {
+      mass += after;
+      norm += gainedLast;
+    }
+    const sliced = block < BLOCKS - 1 ? sum : count[end]! - count[from]!;
     const q = norm === 0 ? 0 : Math.trunc(sliced / norm);
     means[block] = q;
+    masses[block] = mass - taken * norm + EPSILON * (width - norm);
     if (q === 0) emptyOfQ += width;
     totalOfQ += q * width;
   }
@@ -119,27 +129,27 @@ function divergenceOf(counts: Float64Array, sums: PrefixSums, start: number, end
   const takenOfQ = (EPSILON * emptyOfQ) / (bins - emptyOfQ);
 
   let cross = 0;
-  const smoothed = (from: number, to: number): number => {
-    const nonzero = filledOf(from, to);
-    return countOf(from, to) - taken * nonzero + EPSILON * (to - from - nonzero);
-  };
   for (let block = 0; block < BLOCKS; block++) {
-    const from = start + block * width;
     const q = means[block]!;
-    cross += smoothed(from, from + width) * (q === 0 ? LOG_EPSILON : Math.log(q - takenOfQ));
+    cross += masses[block]! * (q === 0 ? LOG_EPSILON : Math.log(q - takenOfQ));
   }
-  if (start + BLOCKS * width < end) cross += smoothed(start + BLOCKS * width, end) * LOG_EPSILON;
-
+  if (covered < end) {
+    const norm = filled[end]! - filled[covered]! + gainedLast;
+    const mass = count[end]! - count[covered]! + after;
+    cross += (mass - taken * norm + EPSILON * (end - covered - norm)) * LOG_EPSILON;
+  }
   const own =
     innerEntropy(counts, sums, start + 1, end - 1, taken) +
     plogp(first === 0 ? 0 : first - taken) +
     plogp(last === 0 ? 0 : last - taken) +
-    (bins - filled) * EPSILON * LOG_EPSILON;
+    (bins - nonzero) * EPSILON * LOG_EPSILON;
   return (own - cross) / total + Math.log(totalOfQ / total);
 }
 
 const LOG_EPSILON = Math.log(EPSILON);
+/** Of the blocks: the value of Q before smoothing, the sum of P after it. */
 const means = new Float64Array(BLOCKS);
+const masses = new Float64Array(BLOCKS);
 
 function plogp(p: number): number {
   return p === 0 ? 0 : p * Math.log(p);

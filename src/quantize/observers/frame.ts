@@ -96,9 +96,9 @@ function widen(ranges: Ranges, other: Ranges): void {
   }
 }
 
-/** A float32 as the number with the fewest digits that rounds to it: 0.1 rather than 0.10000000149011612. */
+/** A number that rounds to this float32 and has few digits: 0.1 rather than 0.10000000149011612. */
 export function shortest(value: number): number {
-  return Number(value.toPrecision(9));
+  return Number(Math.fround(value).toPrecision(9));
 }
 
 function restoreSeen(

@@ -16,7 +16,9 @@ export interface GroupHistogram {
 
 const MIN_BINS = 128;
 const MAX_BINS = 4096;
-/** Bins of all groups of one observer together: 4 MB of counts. */
+/** Bins up to which the one histogram of a tensor may grow; those of channels to twice what they start with. */
+const GROWN_BINS = 8192;
+/** Bins of all groups of one observer together, at the start: 4 MB of counts. */
 const TOTAL_BINS = 2 ** 19;
 
 /** @throws OptionError for a number of bins that is odd or outside 128 … 4096. */
@@ -47,19 +49,20 @@ function binsPerGroup(groups: number, options: ObserverOptions, standard: number
 
 /**
  * A collector of one histogram per group.
- * @param make an empty histogram of this many bins, or the saved one.
+ * @param make an empty histogram of this many bins that may grow to a limit, or the saved one.
  * @param search the range that a histogram's contents ask for, given their extremes.
  */
 export function groupHistograms<H extends GroupHistogram>(
   groups: number,
   options: ObserverOptions,
   standard: number,
-  make: (bins: number, saved: SavedFields | undefined) => H,
+  make: (bins: number, limit: number, saved: SavedFields | undefined) => H,
   search: (histogram: H, min: number, max: number) => { readonly min: number; readonly max: number },
   saved?: SavedFields,
 ): Collector {
   const bins = binsPerGroup(groups, options, standard);
-  const histograms = Array.from({ length: groups }, (_, group) => make(bins, saved && fieldsOf(saved, group)));
+  const limit = groups === 1 ? GROWN_BINS : 2 * bins;
+  const histograms = Array.from({ length: groups }, (_, group) => make(bins, limit, saved && fieldsOf(saved, group)));
   return {
     add(data, view, sample) {
       histograms.forEach((histogram, group) => {

@@ -22,7 +22,7 @@ export const histogramKind: ObserverKind = {
       groups,
       options,
       DEFAULT_BINS,
-      (bins, fields) => new RangeHistogram(bins, fields),
+      (bins, _limit, fields) => new RangeHistogram(bins, fields),
       (histogram) => leastSquares(histogram, codes),
       saved,
     );

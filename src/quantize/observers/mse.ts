@@ -26,7 +26,7 @@ export const mseKind: ObserverKind = {
       groups,
       options,
       DEFAULT_BINS,
-      (bins, fields) => new LogHistogram(bins, fields),
+      (bins, _limit, fields) => new LogHistogram(bins, fields),
       (histogram, min, max) => {
         const cells = histogram.cells(min, max);
         return searchRange(min, max, options.scheme, (low, high, limit) =>

@@ -33,10 +33,11 @@ export const percentileKind: ObserverKind = {
         groups,
         options,
         DEFAULT_BINS,
-        (bins, fields) => new AbsoluteHistogram(bins, fields),
+        (bins, limit, fields) => new AbsoluteHistogram(bins, limit, fields),
         ({ counts, edges }, min, max) => {
           const [index] = cumulative(counts, [percentile / 100]);
-          return clip(-edges![index!]!, edges![index!]!, min, max);
+          const threshold = Math.fround(edges![index!]!);
+          return clip(-threshold, threshold, min, max);
         },
         saved,
       );
@@ -46,7 +47,7 @@ export const percentileKind: ObserverKind = {
       groups,
       options,
       DEFAULT_BINS,
-      (bins, fields) => new CentredHistogram(bins, groups === 1, fields),
+      (bins, limit, fields) => new CentredHistogram(bins, limit, fields),
       (histogram, min, max) => {
         const [right, left] = cumulative(histogram.counts, [1 - cut, cut]);
         const edges = histogram.edges();
