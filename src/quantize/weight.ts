@@ -7,10 +7,11 @@ import { byteLengthOf, elementCount } from "../tensor/dtype.ts";
 import { packNibbles } from "../tensor/packed.ts";
 import { bytesOf, isFloatingPoint, Tensor } from "../tensor/tensor.ts";
 import { TersorError } from "../util/errors.ts";
-import { minMax, quantize } from "./affine.ts";
+import { quantize } from "./affine.ts";
 import { type Granularity, groupView } from "./granularity.ts";
-import { type CodeDType, type QParams, qparamsFromRanges } from "./qparams.ts";
+import { type CodeDType, type QParams, type QScheme, qparamsFromRanges } from "./qparams.ts";
 import { weightSqnr } from "./sqnr.ts";
+import { weightRanges } from "./weight-ranges.ts";
 
 export interface QuantizedWeight {
   /** Codes with the weight's dimensions (or transposed, where that was asked for). */
@@ -23,6 +24,8 @@ export interface QuantizedWeight {
 export interface WeightScheme {
   readonly dtype: "int8" | "uint8" | "int4";
   readonly granularity: Granularity;
+  /** How ranges come from the weights: their extremes, or what loses least. Default: `mse` for int4, else `min-max`. */
+  readonly search?: "min-max" | "mse";
   /** 7 bits, for processors on which u8×s8 products saturate. Default false. */
   readonly reduceRange?: boolean;
   /** Smallest scale of each channel, where something else than the weight needs it to be larger. */
@@ -54,13 +57,15 @@ export function quantizeWeight(value: Value, scheme: WeightScheme): QuantizedWei
     const view = groupView(dims, scheme.granularity, `weight "${value.name}"`);
     const read = (): Float32Array => scaled(tensor.floats(), scheme.factor);
     const data = read();
-    const qparams = qparamsFromRanges(minMax(data, view), view, {
+    const form: QScheme = {
       dtype: scheme.dtype,
       symmetric: true,
       narrowRange: true,
       reduceRange: scheme.reduceRange,
       eps: WEIGHT_EPS,
-    });
+    };
+    const search = scheme.search ?? (scheme.dtype === "int4" ? "mse" : "min-max");
+    const qparams = qparamsFromRanges(weightRanges(data, view, form, search), view, form);
     scheme.minScale?.forEach((least, group) => {
       if (qparams.scale[group]! < least) qparams.scale[group] = least;
     });

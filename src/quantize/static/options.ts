@@ -9,7 +9,7 @@ import { OBSERVER_NAMES, type ObserverName } from "../observers/list.ts";
 import { computedOptions, matchesName } from "../options.ts";
 import type { Placement } from "../placement/placement.ts";
 import { PLACEMENT_NAMES } from "../placement/tables.ts";
-import { type RangeMode, reduceRangeOption } from "../saturation/mode.ts";
+import { RANGE_MODES, type RangeMode, reduceRangeOption } from "../saturation/mode.ts";
 
 const ACTIVATION_TYPES = ["uint8", "int8", "uint16", "int16"] as const;
 const WEIGHT_TYPES = ["int8", "uint8", "int4"] as const;
@@ -21,7 +21,8 @@ export const PRESET_NAMES = ["x86", "qnnpack"] as const;
 
 /** What PyTorch's `get_default_qconfig(backend)` says, in our terms. Source: torch/ao/quantization/qconfig.py. */
 const PRESETS: Readonly<Record<(typeof PRESET_NAMES)[number], Partial<NodeSettings>>> = {
-  // HistogramObserver(reduce_range=True), default_per_channel_weight_observer
+  // HistogramObserver(reduce_range=True), default_per_channel_weight_observer. PyTorch's activations have 7 bits there, so
+  // that products do not saturate without VNNI; ours have 8, and weights give way, where they have to (reduceRange).
   x86: { observer: "histogram", perChannel: true },
   // HistogramObserver(reduce_range=False), default_weight_observer
   qnnpack: { observer: "histogram", perChannel: false },
@@ -38,6 +39,7 @@ export interface NodeSettings {
   readonly symmetric: boolean;
   readonly weights: WeightType;
   readonly perChannel: boolean;
+  readonly weightObserver: "min-max" | "mse" | undefined;
   readonly reduceRange: RangeMode;
 }
 
@@ -48,6 +50,8 @@ const overrideFields = {
   symmetric: z.stringbool().or(z.boolean()),
   weights: z.enum(WEIGHT_TYPES),
   perChannel: z.stringbool().or(z.boolean()),
+  weightObserver: z.enum(["min-max", "mse"]),
+  reduceRange: z.enum(RANGE_MODES),
 };
 
 /** An override as recipes and the API write it. */
@@ -81,6 +85,10 @@ export const staticOptions = {
     .describe("type of activations (default: the target's; 16 bits run in no integer kernel of ONNX Runtime)"),
   symmetric: z.boolean().optional().describe("activations around zero (default: as the target wants them)"),
   weights: z.enum(WEIGHT_TYPES).default("int8").describe("type of weights; int4 runs in no integer kernel"),
+  weightObserver: z
+    .enum(["min-max", "mse"])
+    .optional()
+    .describe("how ranges come from weights (default: min-max, of int4 mse)"),
   perChannel: z.boolean().optional().describe("a scale per output channel of weights (default), or one for all"),
   reduceRange: reduceRangeOption("less than 8 only where products saturate on the calibration data"),
   override: z
@@ -155,6 +163,7 @@ export function resolveSettings(options: StaticOptions, placement: Placement): S
     activations: options.activations ?? (placement.activations.dtype as ActivationType),
     symmetric: options.symmetric ?? placement.activations.symmetric,
     weights: options.weights,
+    weightObserver: options.weightObserver,
     perChannel: options.perChannel ?? preset.perChannel ?? true,
     reduceRange: options.reduceRange,
   };

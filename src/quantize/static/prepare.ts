@@ -166,9 +166,9 @@ export function tooLossy({ sqnr }: QuantizedWeight, { minSqnr, force }: StaticOp
 
 export function weightScheme(
   { node, kind, axis }: Candidate,
-  { weights, perChannel, reduceRange }: NodeSettings,
+  { weights, weightObserver, perChannel, reduceRange }: NodeSettings,
 ): WeightScheme {
   const factor = kind === "gemm" ? node.float("alpha", 1) : 1;
   const granularity: Granularity = perChannel ? { kind: "per-axis", axis } : { kind: "per-tensor" };
-  return { dtype: weights, granularity, reduceRange: reduceRange === "on", factor };
+  return { dtype: weights, granularity, search: weightObserver, reduceRange: reduceRange === "on", factor };
 }
