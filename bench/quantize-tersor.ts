@@ -1,11 +1,11 @@
 /**
  * @file Tersor's side: quantizes one file as its JSON argument says (`{ model, options }`) and prints a {@link ChildReply}.
  */
-import type { QuantizeFileOptions } from "../../src/recipe/quantize-file.ts";
+import type { QuantizeFileOptions } from "../src/recipe/quantize-file.ts";
 import { type ChildReply, residentBytes } from "./child-process.ts";
 
 const { model, options } = JSON.parse(process.argv[2]!) as { model: string; options: QuantizeFileOptions };
-const { quantizeFile } = await import("../../src/recipe/quantize-file.ts");
+const { quantizeFile } = await import("../src/recipe/quantize-file.ts");
 // The peer's `import onnxruntime` comes before its clock starts, too.
 await import("onnxruntime-node");
 const { now: baseBytes } = residentBytes();
