@@ -5,7 +5,8 @@
 
 mlp          784-300-100-10 on MNIST (LeNet-300-100)
 lenet5       Caffe's LeNet-5, 20-50-500, on MNIST
-resnet20     He et al. 2015, section 4.2, widths 16/32/64, on Fashion-MNIST, batch normalization left in the graph
+resnet20     He et al. 2015, section 4.2, widths 16/32/64, but a stem of stride 2 (a quarter of the time to train), on Fashion-MNIST,
+             batch normalization left in the graph
 mobilenet    inverted residuals (Sandler et al. 2018), depthwise convolutions and ReLU6, on Fashion-MNIST: held out
 transformer  encoder of two pre-norm layers over the 28 rows of a picture, GELU and LayerNorm, on Fashion-MNIST: held out
 
@@ -87,7 +88,7 @@ class ResNet20(nn.Sequential):
                 blocks.append(Residual(inputs, outputs, 2 if i == 0 and outputs > 16 else 1))
                 inputs = outputs
         super().__init__(
-            nn.Conv2d(1, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), *blocks,
+            nn.Conv2d(1, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), *blocks,
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10),
         )
 
@@ -166,8 +167,8 @@ class Transformer(nn.Module):
 PLANS = {
     "mlp": (Mlp, "mnist", 12, 128, 2e-3, 1e-4, False),
     "lenet5": (LeNet5, "mnist", 4, 128, 2e-3, 1e-4, False),
-    "resnet20": (ResNet20, "fashion", 6, 128, 1e-2, 5e-3, True),
-    "mobilenet": (MobileNet, "fashion", 3, 128, 5e-3, 5e-3, True),
+    "resnet20": (ResNet20, "fashion", 5, 128, 1e-2, 5e-3, True),
+    "mobilenet": (MobileNet, "fashion", 2, 128, 5e-3, 5e-3, True),
     "transformer": (Transformer, "fashion", 4, 128, 2e-3, 1e-2, True),
 }
 
