@@ -7,6 +7,7 @@
  *   npx tsx bench/accuracy.ts --quick                  few samples, short timing: does it run?
  */
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -108,7 +109,12 @@ async function measureTarget(task: Task, target: TargetName, output: string, sam
 async function measure(task: Task): Promise<Result> {
   const folder = join(WORK, task.name);
   mkdirSync(folder, { recursive: true });
-  const output = join(folder, `accuracy-${flags.scheme}.onnx`);
+  // Runs side by side with different options do not meet.
+  const settings = createHash("sha256")
+    .update(flags.scheme + flags.step + flags.options)
+    .digest("hex")
+    .slice(0, 8);
+  const output = join(folder, `accuracy-${flags.scheme}-${settings}.onnx`);
   const run = await quantize(task, output);
   const few = task.evaluation > 500 ? 100 : 40;
   const samples = Math.min(task.evaluation, Number(flags.samples ?? (flags.quick ? few : task.evaluation)));
