@@ -75,28 +75,43 @@ function measures(row: StaticRow): Measure[] {
   return list;
 }
 
+export interface Lead {
+  /** Figures in which no peer comes near. */
+  readonly ahead: readonly string[];
+  /** Figures in which a peer's file of about the same size, or smaller, is better. */
+  readonly behind: readonly string[];
+  /** Figures in which only larger files are better: they have more weights in float. */
+  readonly behindLarger: readonly string[];
+}
+
+/** A peer's file is larger from here on. */
+const LARGER = 1.1;
+
 /** One line per figure: Tersor's default against the best peer in that figure, whatever else that peer's file is. */
-export function compareWithPeers(rows: readonly StaticRow[]): { readonly ahead: string[]; readonly behind: string[] } {
-  const [ahead, behind]: [string[], string[]] = [[], []];
+export function compareWithPeers(rows: readonly StaticRow[]): Lead {
+  const [ahead, behind, behindLarger]: [string[], string[], string[]] = [[], [], []];
   const own = rows.find(({ variant }) => variant?.by === "tersor" && variant.defaults);
   const peers = rows.filter(({ variant }) => variant !== undefined && variant.by !== "tersor");
-  if (own === undefined || peers.length === 0) return { ahead, behind };
+  if (own === undefined || peers.length === 0) return { ahead, behind, behindLarger };
   for (const { name, of, slack, shown } of measures(own)) {
     const mine = of(own);
     if (mine === undefined) continue;
-    const ranked = peers
-      .flatMap((row) => {
-        const value = of(row);
-        return value === undefined ? [] : [{ row, value }];
-      })
-      .sort((a, b) => b.value - a.value);
-    const [best] = ranked;
-    if (best === undefined) continue;
-    const line = `${name} ${shown(mine)}, ${best.row.name} ${shown(best.value)}`;
-    if (best.value - mine > slack(mine)) behind.push(`${line}${alsoOf(best.row, rows[0]!)}`);
-    else if (mine - best.value > slack(mine)) ahead.push(line);
+    const best = (among: readonly StaticRow[]): { row: StaticRow; value: number } | undefined =>
+      among
+        .flatMap((row) => {
+          const value = of(row);
+          return value === undefined || Number.isNaN(value) ? [] : [{ row, value }];
+        })
+        .sort((a, b) => b.value - a.value)[0];
+    const line = ({ row, value }: { row: StaticRow; value: number }): string =>
+      `${name} ${shown(mine)}, ${row.name} ${shown(value)}${alsoOf(row, rows[0]!)}`;
+    const [any, alike] = [best(peers), best(peers.filter(({ bytes }) => bytes <= LARGER * own.bytes))];
+    const better = (other: typeof any): boolean => other !== undefined && other.value - mine > slack(mine);
+    if (better(alike)) behind.push(line(alike!));
+    else if (better(any)) behindLarger.push(line(any!));
+    else if (any !== undefined && mine - any.value > slack(mine)) ahead.push(line(any));
   }
-  return { ahead, behind };
+  return { ahead, behind, behindLarger };
 }
 
 /** What else a peer's file is that is ahead in one figure. */

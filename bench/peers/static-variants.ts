@@ -15,6 +15,8 @@ export interface StaticVariant {
   /** Gets the names of the nodes that Tersor's default left in float. */
   readonly sameExclusions: boolean;
   readonly options: Readonly<Record<string, unknown>>;
+  /** Tasks that it is of use for; default: all. */
+  readonly tasks?: readonly string[];
 }
 
 /** Tersor's own; the first is what the others are compared with, and whose exclusions they get. */
@@ -61,13 +63,26 @@ export const PEERS: readonly StaticVariant[] = [
     ort(`${name}, 7 bits`, { ...BEST, ...U8S8, ...SEVEN, ...options }),
   ]),
   ort("MinMax, u8u8", { ...BEST, ...U8U8 }),
+  // Nodes that Tersor stores in 8 bits but computes in float, because they would be slower, are large in a peer's file
+  // with the same exclusions: these two quantize everything but depthwise convolutions.
+  ort("MinMax, all but depthwise, 7 bits", { ...BEST, ...U8S8, ...SEVEN, exclude_depthwise: true }, false),
+  ort(
+    "Percentile, all but depthwise, 7 bits",
+    { ...BEST, ...U8S8, ...SEVEN, exclude_depthwise: true, ...CALIBRATORS.Percentile },
+    false,
+  ),
   nncf("", {}),
-  nncf(", mixed", { mixed: true }),
   nncf(", mixed, full bias correction", { mixed: true, full_bias_correction: true }),
   nncf(", mixed, exclusions", { mixed: true }, true),
-  nncf(", mixed, exclusions, full", { mixed: true, full_bias_correction: true }, true),
   nncf(", mixed, exclusions, 7 bits", { mixed: true, seven_bits: true }, true),
-  // Brings SmoothQuant; where there is no attention it is told by what it does that it is of no use.
-  nncf(", transformer", { mixed: true, transformer: true }),
-  nncf(", transformer, exclusions", { mixed: true, transformer: true }, true),
+  nncf(", mixed, exclusions, 7 bits, full", { mixed: true, seven_bits: true, full_bias_correction: true }, true),
+  // Bring SmoothQuant.
+  ...[false, true].map((exclusions) => ({
+    ...nncf(
+      `, transformer${exclusions ? ", exclusions, 7 bits" : ""}`,
+      { mixed: true, transformer: true, seven_bits: exclusions },
+      exclusions,
+    ),
+    tasks: ["recognition", "transformer"],
+  })),
 ];

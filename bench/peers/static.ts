@@ -105,7 +105,7 @@ async function quantizeAll(task: Task): Promise<Made[]> {
   const variants = [
     ...TERSOR,
     ...more.map(([name, step]) => tersor(`tersor, ${name}`, step)),
-    ...PEERS.filter(({ name }) => name.includes(flags.only)),
+    ...PEERS.filter(({ name, tasks }) => name.includes(flags.only) && (tasks?.includes(task.name) ?? true)),
   ];
   const made: Made[] = [];
   let exclude: readonly string[] = [];
@@ -228,6 +228,7 @@ for (const task of flags.model?.map(findTask) ?? TASKS.filter(({ path }) => exis
   console.log(formatTable(rows.map((row) => tableRow(task, row, rows[0]!))));
   for (const line of lead.ahead) console.log(`  ahead: ${line}`);
   for (const line of lead.behind) console.log(`  BEHIND: ${line}`);
+  for (const line of lead.behindLarger) console.log(`  behind a larger file: ${line}`);
   for (const failure of failures) console.log(`  failed: ${JSON.stringify(failure)}`);
   results.push({
     model: task.name,

@@ -16,7 +16,7 @@ export interface Judged {
     readonly value: Estimate;
     readonly difference: Estimate | undefined;
   }[];
-  readonly latency: { readonly ratio: Interval } | undefined;
+  readonly latency: { readonly ratio: Pick<Interval, "median"> } | undefined;
 }
 
 /** `loss`: most that the first figure may lose; `value`: least it must be; `bytes`: largest share; `speed`: least ratio. */
