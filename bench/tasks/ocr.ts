@@ -2,12 +2,12 @@
 import { dirname, join } from "node:path";
 import { recognitionModel } from "../../examples/ocr/assets.ts";
 import { decode, loadKeys } from "../../examples/ocr/decode.ts";
-import { editDistance, normalize } from "../../examples/ocr/score.ts";
 import { createSample } from "../../examples/ocr/text.ts";
+import { argmax } from "../../src/measure/argmax.ts";
+import { editDistance, normalizeText } from "../../src/measure/metrics/edit-distance.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 import { type Box, diceOfBits, diceOfBoxes, findBoxes, matchBoxes, packPixels, unpackPixels } from "./boxes.ts";
 import { isTurned, page, turnedLine } from "./pages.ts";
-import { largest } from "./pictures.ts";
 import { onlyOutput, SEED, type Task } from "./task.ts";
 
 const assets = dirname(recognitionModel);
@@ -37,12 +37,12 @@ export const recognition: Task = {
   read(outputs) {
     keys ??= loadKeys();
     const output = onlyOutput(outputs);
-    return normalize(decode(output.floats(), output.dims, keys)[0]!.text);
+    return normalizeText(decode(output.floats(), output.dims, keys)[0]!.text);
   },
   judge(reading, original, label) {
-    const [text, truth] = [String(reading), normalize(String(label))];
+    const [text, truth] = [String(reading), normalizeText(String(label))];
     return [
-      [editDistance(truth, text), [...truth].length],
+      [editDistance([...truth], [...text]), [...truth].length],
       [text === truth ? 1 : 0, 1],
       [text === original ? 1 : 0, 1],
     ];
@@ -104,7 +104,7 @@ export const direction: Task = {
   ],
   goals: { value: 0.99, bytes: 0.45 },
   sample: (split, index) => ({ inputs: { x: turnedLine(split, index) }, label: isTurned(index) ? 1 : 0 }),
-  read: (outputs) => largest(onlyOutput(outputs).floats()),
+  read: (outputs) => argmax(onlyOutput(outputs).floats(), 0, 2),
   judge: (reading, original, label) => [
     [reading === original ? 1 : 0, 1],
     [reading === label ? 1 : 0, 1],

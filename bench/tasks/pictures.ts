@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import type { Split } from "../../examples/ocr/phrases.ts";
+import { argmax } from "../../src/measure/argmax.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 import { createRandom } from "../../src/util/random.ts";
 import { onlyOutput, type Part, SEED, type Task } from "./task.ts";
@@ -59,11 +60,6 @@ function batch(data: DataName, split: Split, indices: readonly number[]): { x: T
   return { x: Tensor.float32([indices.length, 1, 28, 28], x), labels: indices.map((index) => labels[index]!) };
 }
 
-/** Place of the largest value, the first of equals. */
-export function largest(values: Float32Array): number {
-  return values.reduce((best, value, i) => (value > values[best]! ? i : best), 0);
-}
-
 function classifier(name: string, data: DataName, heldOut: boolean): Task {
   let order: readonly number[] | undefined;
   return {
@@ -93,7 +89,7 @@ function classifier(name: string, data: DataName, heldOut: boolean): Task {
       const output = onlyOutput(outputs);
       const [rows, classes] = output.dims as [number, number];
       const values = output.floats();
-      return Array.from({ length: rows }, (_, row) => largest(values.subarray(row * classes, (row + 1) * classes)));
+      return Array.from({ length: rows }, (_, row) => argmax(values, row * classes, classes));
     },
     judge(reading, original, label): readonly Part[] {
       const own = reading as readonly number[];
