@@ -4,7 +4,7 @@ import "./test/setup.ts";
 
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts", "bench/**/*.test.ts"],
     exclude: ["test/conformance/**"],
     setupFiles: ["./test/setup.ts"],
     testTimeout: 120_000,

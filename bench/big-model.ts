@@ -19,7 +19,7 @@ import { createRuntime } from "../src/runtime/create-node.ts";
 import { elementCount } from "../src/tensor/dtype.ts";
 import { bytesOf, Tensor } from "../src/tensor/tensor.ts";
 import { createRandom } from "../src/util/random.ts";
-import { type ChildFailure, type ChildRun, runChild, runTypeScript } from "./peers/child-process.ts";
+import { type ChildFailure, type ChildRun, runChild, runTypeScript } from "./child-process.ts";
 import { report } from "./report.ts";
 
 const SEED = 1;

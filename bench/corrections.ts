@@ -23,8 +23,9 @@ import { createRuntime } from "../src/runtime/create-node.ts";
 import type { DataSource } from "../src/step/data.ts";
 import { runStep } from "../src/step/run.ts";
 import type { StepReport } from "../src/step/step.ts";
-import { MODELS, type PeerModel, SEED } from "./peers/models.ts";
+import { MODELS, type PeerModel } from "./peers/models.ts";
 import { report } from "./report.ts";
+import { SEED } from "./tasks/task.ts";
 
 const { values: flags } = parseArgs({
   options: { model: { type: "string" }, samples: { type: "string", default: "1" } },

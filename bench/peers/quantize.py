@@ -2,6 +2,10 @@
 
 { "model", "output", "data": folder of .npz or null, "kind": "dynamic" | "static", "prepare": bool, "options": {...} }
 
+Of the options, those that are not the quantizer's own: `exclude_depthwise`; `exclude`, names of nodes to leave in float; `pad`, zeros to
+the right up to the largest width; `one_by_one`, samples given to a histogram calibrator one at a time, so that it neither holds the
+values of all of them nor refuses samples of different shapes (it merges the histograms itself).
+
 `prepare` does what the documentation asks for before: opset 13 (per-channel QDQ is invalid below) and quant_pre_process, whose
 optimization by ONNX Runtime moves weights out of Constant nodes. It is part of the time, as Tersor's clean-up is of Tersor's.
 """
@@ -16,6 +20,7 @@ import numpy
 import onnx
 import onnx.version_converter
 import onnxruntime
+from onnxruntime.quantization.calibrate import HistogramCalibrater
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -64,6 +69,25 @@ class Samples(CalibrationDataReader):
         return sample
 
 
+class OneSample(CalibrationDataReader):
+    def __init__(self, sample):
+        self.sample = sample
+
+    def get_next(self):
+        sample, self.sample = self.sample, None
+        return sample
+
+
+def calibrate_one_by_one():
+    collect = HistogramCalibrater.collect_data
+
+    def collect_data(self, reader):
+        while (sample := reader.get_next()) is not None:
+            collect(self, OneSample(sample))
+
+    HistogramCalibrater.collect_data = collect_data
+
+
 def prepare(model, folder, notes):
     path = str(Path(folder) / "prepared.onnx")
     proto = onnx.load(model)
@@ -98,6 +122,14 @@ def main(spec):
         if options.pop("exclude_depthwise", False):
             options["nodes_to_exclude"] = depthwise(model)
             notes.append(f"{len(options['nodes_to_exclude'])} depthwise convolutions excluded")
+        excluded = options.pop("exclude", [])
+        if excluded:
+            there = {node.name for node in onnx.load(model).graph.node}
+            names = [name for name in excluded if name in there]
+            options["nodes_to_exclude"] = options.get("nodes_to_exclude", []) + names
+            notes.append(f"{len(names)} of {len(excluded)} named nodes excluded")
+        if options.pop("one_by_one", False):
+            calibrate_one_by_one()
         for key in ("weight_type", "activation_type"):
             if key in options:
                 options[key] = TYPES[options[key]]

@@ -14,9 +14,10 @@ import { verifyFiles } from "../../src/analyze/isolated.ts";
 import type { FileMeasurement, TargetMeasurement } from "../../src/analyze/job.ts";
 import { describeMachine } from "../../src/measure/machine.ts";
 import type { TargetName } from "../../src/runtime/targets.ts";
+import { type ChildFailure, type ChildRun, runChild, runTypeScript } from "../child-process.ts";
 import { formatTable, machine, quantile } from "../report.ts";
-import { type ChildFailure, type ChildRun, runChild, runTypeScript } from "./child-process.ts";
-import { MODELS, type ModelName, type PeerModel, SEED, writeSamples } from "./models.ts";
+import { SEED } from "../tasks/task.ts";
+import { MODELS, type ModelName, type PeerModel, writeSamples } from "./models.ts";
 import { NOTES } from "./notes.ts";
 import { scoreFiles, type TaskScore } from "./score.ts";
 import { VARIANTS, type Variant } from "./variants.ts";
@@ -61,7 +62,7 @@ async function quantize(variant: Variant, model: PeerModel, data: string, output
     const run =
       variant.by === "peer"
         ? await runChild(PYTHON, [SCRIPT, JSON.stringify({ ...variant.settings, model: model.path, output, data })])
-        : await runTypeScript(new URL("./quantize-tersor.ts", import.meta.url), {
+        : await runTypeScript(new URL("../quantize-tersor.ts", import.meta.url), {
             model: model.path,
             options: {
               ...variant.settings,

@@ -19,10 +19,12 @@ export interface ChildReply {
   readonly notes: readonly string[];
 }
 
-export interface ChildRun extends ChildReply {
+export interface Timed {
   /** Seconds from start to end of the process. */
   readonly wallSeconds: number;
 }
+
+export interface ChildRun extends ChildReply, Timed {}
 
 export interface ChildFailure {
   readonly error: string;
@@ -34,12 +36,12 @@ export interface ChildOptions {
   readonly timeoutMs?: number;
 }
 
-/** Runs a command to its end. A failure (exit status, no reply, too slow) is a result like any other. */
-export function runChild(
+/** Runs a command to its end; the last line of its output is its reply. A failure (exit status, no reply, too slow) is a result like any other. */
+export function runChild<Reply extends object = ChildReply>(
   command: string,
   args: readonly string[],
   { env, timeoutMs = 900_000 }: ChildOptions = {},
-): Promise<ChildRun | ChildFailure> {
+): Promise<(Reply & Timed) | ChildFailure> {
   const start = performance.now();
   return new Promise((resolve) => {
     const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
@@ -58,7 +60,7 @@ export function runChild(
       clearTimeout(timer);
       const wallSeconds = (performance.now() - start) / 1000;
       const last = output.trim().split("\n").at(-1) ?? "";
-      if (code === 0 && last.startsWith("{")) resolve({ ...(JSON.parse(last) as ChildReply), wallSeconds });
+      if (code === 0 && last.startsWith("{")) resolve({ ...(JSON.parse(last) as Reply), wallSeconds });
       else {
         // Python ends with the error, Node with its version.
         const lines = errors.trim().split("\n");
@@ -76,8 +78,12 @@ export function runChild(
 }
 
 /** Runs a TypeScript file of this checkout with one JSON argument. */
-export function runTypeScript(file: URL, spec: unknown, options?: ChildOptions): Promise<ChildRun | ChildFailure> {
-  return runChild(
+export function runTypeScript<Reply extends object = ChildReply>(
+  file: URL,
+  spec: unknown,
+  options?: ChildOptions,
+): Promise<(Reply & Timed) | ChildFailure> {
+  return runChild<Reply>(
     process.execPath,
     ["--import", import.meta.resolve("tsx"), file.pathname, JSON.stringify(spec)],
     options,
