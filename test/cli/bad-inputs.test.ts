@@ -156,10 +156,6 @@ const CASES: readonly Case[] = [
     /static-int8: expected calibration data, got none\. Give samples with --data/,
   ),
   bad(
-    "verify ../mlp.onnx --target tensorrt",
-    /--target: expected a target that runs here \(node-cpu, web-wasm\), got tensorrt/,
-  ),
-  bad(
     "verify ../mlp.onnx --target web-webgpu --browser ../nowhere",
     /nowhere: expected the program of a Chrome, Chromium or Edge, found none there\. --browser auto/,
   ),
