@@ -153,7 +153,7 @@ function fitBias(
 /** Its weight quantized again with scales that are at least these, one per channel. */
 function withScales(node: PreparedNode, least: Float32Array): PreparedNode | string {
   const { candidate, settings } = node;
-  const minScale = settings.perChannel ? least : Float32Array.of(Math.max(...least));
+  const minScale = settings.granularity === "per-channel" ? least : Float32Array.of(Math.max(...least));
   const weight = quantizeWeight(candidate.weight, { ...weightScheme(candidate, settings), minScale });
   return typeof weight === "string" ? weight : { ...node, weight };
 }

@@ -45,7 +45,7 @@ describe("types of activations and weights", () => {
   });
 
   it("one scale for a whole weight", async () => {
-    const result = await quantizeModel(CONVS(), staticInt8, { ...OPTIONS, perChannel: false });
+    const result = await quantizeModel(CONVS(), staticInt8, { ...OPTIONS, granularity: "per-tensor" });
     expect(initializerOf(result.model, "w_scale").constant!.dims).toEqual([]);
     expect((await fusedOps(result.bytes))["QLinearConv"]).toBe(2);
     await expectClose(CONVS(), result, 26);
@@ -56,7 +56,7 @@ describe("overrides", () => {
   it("by name and by operator; the last that applies counts", async () => {
     const override = [
       "second float",
-      "op=Conv observer=mse per-channel=false",
+      "op=Conv observer=mse granularity=per-tensor",
       { node: "first", weights: "uint8" as const },
     ];
     const result = await quantizeModel(CONVS(), staticInt8, { ...OPTIONS, override });
@@ -89,7 +89,7 @@ describe("presets", () => {
     expect(x86.bytes).toEqual(same.bytes);
     const mobile = await quantizeModel(CONVS(), staticInt8, { ...OPTIONS, preset: "qnnpack" });
     expect(initializerOf(mobile.model, "w_scale").constant!.dims).toEqual([]);
-    const own = await quantizeModel(CONVS(), staticInt8, { ...OPTIONS, preset: "qnnpack", perChannel: true });
+    const own = await quantizeModel(CONVS(), staticInt8, { ...OPTIONS, preset: "qnnpack", granularity: "per-channel" });
     expect(initializerOf(own.model, "w_scale").constant!.dims).toEqual([8]);
   });
 });

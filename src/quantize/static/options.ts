@@ -12,6 +12,7 @@ import { PLACEMENT_NAMES } from "../placement/tables.ts";
 import { RANGE_MODES, type RangeMode, reduceRangeOption } from "../saturation/mode.ts";
 
 const ACTIVATION_TYPES = ["uint8", "int8", "uint16", "int16"] as const;
+const GRANULARITIES = ["per-channel", "per-tensor"] as const;
 const WEIGHT_TYPES = ["int8", "uint8", "int4"] as const;
 
 export type ActivationType = (typeof ACTIVATION_TYPES)[number];
@@ -23,9 +24,9 @@ export const PRESET_NAMES = ["x86", "qnnpack"] as const;
 const PRESETS: Readonly<Record<(typeof PRESET_NAMES)[number], Partial<NodeSettings>>> = {
   // HistogramObserver(reduce_range=True), default_per_channel_weight_observer. PyTorch's activations have 7 bits there, so
   // that products do not saturate without VNNI; ours have 8, and weights give way, where they have to (reduceRange).
-  x86: { observer: "histogram", perChannel: true },
+  x86: { observer: "histogram", granularity: "per-channel" },
   // HistogramObserver(reduce_range=False), default_weight_observer
-  qnnpack: { observer: "histogram", perChannel: false },
+  qnnpack: { observer: "histogram", granularity: "per-tensor" },
 };
 
 /** Observers, and the choice among them. */
@@ -38,7 +39,7 @@ export interface NodeSettings {
   readonly activations: ActivationType;
   readonly symmetric: boolean;
   readonly weights: WeightType;
-  readonly perChannel: boolean;
+  readonly granularity: (typeof GRANULARITIES)[number];
   readonly weightObserver: "min-max" | "mse" | undefined;
   readonly reduceRange: RangeMode;
 }
@@ -49,7 +50,7 @@ const overrideFields = {
   activations: z.enum(ACTIVATION_TYPES),
   symmetric: z.stringbool().or(z.boolean()),
   weights: z.enum(WEIGHT_TYPES),
-  perChannel: z.stringbool().or(z.boolean()),
+  granularity: z.enum(GRANULARITIES),
   weightObserver: z.enum(["min-max", "mse"]),
   reduceRange: z.enum(RANGE_MODES),
 };
@@ -89,7 +90,10 @@ export const staticOptions = {
     .enum(["min-max", "mse"])
     .optional()
     .describe("how ranges come from weights (default: min-max, of int4 mse)"),
-  perChannel: z.boolean().optional().describe("a scale per output channel of weights (default), or one for all"),
+  granularity: z
+    .enum(GRANULARITIES)
+    .optional()
+    .describe("a scale for each output channel of a weight, or one for all (default: per-channel)"),
   reduceRange: reduceRangeOption("less than 8 only where products saturate on the calibration data"),
   override: z
     .array(z.union([z.string(), overrideObject]))
@@ -164,7 +168,7 @@ export function resolveSettings(options: StaticOptions, placement: Placement): S
     symmetric: options.symmetric ?? placement.activations.symmetric,
     weights: options.weights,
     weightObserver: options.weightObserver,
-    perChannel: options.perChannel ?? preset.perChannel ?? true,
+    granularity: options.granularity ?? preset.granularity ?? "per-channel",
     reduceRange: options.reduceRange,
   };
   const check = (settings: Partial<NodeSettings>): void => {

@@ -164,11 +164,10 @@ export function tooLossy({ sqnr }: QuantizedWeight, { minSqnr, force }: StaticOp
   return sqnr < minSqnr && !force ? `its SQNR would be ${sqnr.toFixed(1)} dB, under ${minSqnr} dB` : undefined;
 }
 
-export function weightScheme(
-  { node, kind, axis }: Candidate,
-  { weights, weightObserver, perChannel, reduceRange }: NodeSettings,
-): WeightScheme {
+export function weightScheme({ node, kind, axis }: Candidate, settings: NodeSettings): WeightScheme {
+  const { weights, weightObserver, reduceRange } = settings;
   const factor = kind === "gemm" ? node.float("alpha", 1) : 1;
-  const granularity: Granularity = perChannel ? { kind: "per-axis", axis } : { kind: "per-tensor" };
+  const granularity: Granularity =
+    settings.granularity === "per-channel" ? { kind: "per-axis", axis } : { kind: "per-tensor" };
   return { dtype: weights, granularity, search: weightObserver, reduceRange: reduceRange === "on", factor };
 }
