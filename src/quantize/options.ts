@@ -33,7 +33,14 @@ export const computedOptions = {
     .default(2048)
     .describe("weights with fewer elements are not computed in 8 bits: it is slower and loses most"),
   storeRest: z.boolean().default(true).describe("store the weights that are not computed in 8 bits in 8 bits, too"),
-  minStored: z.number().int().min(1).default(256).describe("weights with fewer elements are not stored in 8 bits"),
+  minStored: z
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .describe(
+      "weights with fewer elements are not stored in 8 bits (default: 2048, 256 behind calibrated activations)",
+    ),
 } as const;
 
 export type ComputedOptions = z.output<z.ZodObject<typeof computedOptions>>;

@@ -185,7 +185,7 @@ describe("static-int8, auto", () => {
   it("convolutions with groups, one scale for all channels, int8 activations", async () => {
     const text = conv("[1, 8, 9, 8]", "[8, 4, 3, 3]", "group = 2");
     const positive = samplesOf([1, 8, 9, 8], (_i, random) => 0.5 + 0.5 * random);
-    for (const options of [{}, { perChannel: false }, { activations: "int8" as const }]) {
+    for (const options of [{}, { granularity: "per-tensor" as const }, { activations: "int8" as const }]) {
       const result = await quantizeModel(modelOf(text), staticInt8, { ...NODE, ...options }, positive);
       expect(result.report.saturation).toMatchObject([{ reduced: true }]);
       expect(scanSaturation(result.model)).toEqual({ products: 1, canSaturate: [] });
