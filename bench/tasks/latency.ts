@@ -13,7 +13,7 @@ export interface FileLatency {
   readonly ratio: Interval;
 }
 
-/** Feeds that take turns. */
+/** Feeds that take turns: samples to calibrate on, which are single ones where evaluation takes many at once. */
 const FEEDS = 8;
 
 /**
@@ -27,7 +27,7 @@ export async function timeFiles(
   budgetMs: number,
 ): Promise<(FileLatency | undefined)[] | undefined> {
   if (budgetMs <= 0) return undefined;
-  const path = writeSamples(task, "evaluation", FEEDS);
+  const path = writeSamples(task, "calibration", FEEDS);
   const job = {
     target,
     // A configuration of their own, if an empty one: nothing is tried again under another.
