@@ -158,7 +158,7 @@ function winnerSections(winner: CompressWinner, machine: Machine, number: number
     details && perLayerSection(details),
     histogramSection(details?.histograms),
     report && declinedSection(report.changes ?? [], report.leftAlone ?? [], head),
-    saturationSection(saturation, report?.saturation ?? [], machine),
+    saturationSection(saturation, report?.saturation ?? [], machine, [winner.measurement]),
     ledger && { id: "ledger", title: "Bytes by tensor", body: ledgerTable(ledger) },
   ];
   if (number === undefined) return sections;

@@ -13,6 +13,7 @@ import { fileName, type ReportAbout, renderPage, type Section, table } from "./p
 import { accuracySection } from "./sections/accuracy.ts";
 import { conditionsSection } from "./sections/conditions.ts";
 import { latencySection } from "./sections/latency.ts";
+import { measuredTargets } from "./sections/saturation.ts";
 import { sizeSection } from "./sections/size.ts";
 import { samplesSentence, verdictBox } from "./sections/verdict.ts";
 
@@ -127,9 +128,9 @@ function verdict(file: DoctorFile, isOriginal: boolean): Html {
   return html`<span class="good"><span class="tone">✓ ${isOriginal ? "loads and runs" : "nothing wrong found"}</span></span>`;
 }
 
-function saturation({ saturation: scans, machine }: DoctorReport): Section | undefined {
+function saturation({ saturation: scans, machine, groups }: DoctorReport): Section | undefined {
   const rows = [...(scans ?? [])].flatMap(([path, scan]) => {
-    const note = saturationNote(scan, machine);
+    const note = saturationNote(scan, machine, measuredTargets(groups.flatMap(({ targets }) => targets)));
     return note === undefined ? [] : [[name(fileName(path)), note]];
   });
   if (rows.length === 0) return undefined;

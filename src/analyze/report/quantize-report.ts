@@ -101,7 +101,7 @@ export function renderQuantizeReport(data: QuantizeReport): string {
         report.leftAlone ?? [],
         alternatives(result),
       ),
-      saturationSection(saturation, report.saturation ?? [], machine),
+      saturationSection(saturation, report.saturation ?? [], machine, targets),
       conditionsSection(targets, machine, data, [
         ["scheme", result.scheme],
         ["input", input.path],

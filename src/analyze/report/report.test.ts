@@ -8,9 +8,11 @@ import {
   proven,
   quantizeData,
   SHOWN,
+  smokeTested,
   verifyData,
 } from "../../../test/report-fixtures.ts";
 import { findAll, parseStrictHtml, textOf } from "../../../test/strict-html.ts";
+import type { TargetMeasurement } from "../job.ts";
 import { shellCommand } from "./page.ts";
 import { type Report, renderReport } from "./render.ts";
 
@@ -172,6 +174,17 @@ describe("a report of quantize", () => {
     const bare: Report = { kind: "quantize", ...rest, result };
     expect(sectionsOf(bare)).toEqual(["Size", "What was done and what was declined", "Conditions and command"]);
     expect(renderReport(bare)).toContain("○ Not checked");
+  });
+});
+
+describe("saturation", () => {
+  const saturation = { products: 12, canSaturate: ["a"] };
+  const words = (targets: readonly TargetMeasurement[]): string =>
+    textOf(parseStrictHtml(renderReport({ kind: "verify", ...verifyData, machine, targets, saturation })));
+
+  it("is said to show only where a target computes like that", () => {
+    expect(words([proven])).toContain("this is one, so what was measured includes that.");
+    expect(words([smokeTested])).toContain("none of the targets that were measured computes like that.");
   });
 });
 

@@ -76,7 +76,7 @@ export function renderVerifyReport(data: VerifyReport): string {
       latencySection(targets),
       details && perLayerSection(details),
       histogramSection(details?.histograms),
-      saturationSection(data.saturation, [], machine),
+      saturationSection(data.saturation, [], machine, targets),
       conditionsSection(
         targets,
         machine,

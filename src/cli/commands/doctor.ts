@@ -82,8 +82,9 @@ export function addDoctor(program: Command, signal: AbortSignal): void {
         if (measured !== undefined) {
           print(`${renderConditions(measured.targets, machine, { products: 0, canSaturate: [] })}\n`);
         }
+        const targets = measured?.targets.flatMap(({ target, samples }) => (samples === undefined ? [] : [target]));
         const notes = [...saturation].flatMap(([file, scan]) => {
-          const note = saturationNote(scan, machine);
+          const note = saturationNote(scan, machine, targets);
           return note === undefined ? [] : paragraph(`${basename(file)}: ${note}`, WIDTH, "  ");
         });
         if (notes.length > 0) print(`${notes.join("\n")}\n`);

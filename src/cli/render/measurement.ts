@@ -104,7 +104,8 @@ export function renderConditions(
     ? ["Smoke-tested: it loads and runs; give your own samples with --data to prove its accuracy."]
     : [];
   const notes = run.flatMap(({ target, notes: own = [] }) => own.map((note) => `${target}: ${note}`));
-  const note = saturation === undefined ? undefined : saturationNote(saturation, machine);
+  const measured = run.map(({ target }) => target);
+  const note = saturation === undefined ? undefined : saturationNote(saturation, machine, measured);
   return [text, ...(note === undefined ? [] : [note]), ...notes, ...warning]
     .flatMap((line) => paragraph(line, WIDTH, "  "))
     .join("\n");

@@ -3,21 +3,29 @@
  */
 import type { Machine } from "../../../measure/machine.ts";
 import { type SaturationScan, saturationNote } from "../../../quantize/saturation/scan.ts";
+import type { TargetName } from "../../../runtime/targets.ts";
 import type { SaturationFinding } from "../../../step/step.ts";
 import { formatCount } from "../../../util/format.ts";
+import type { TargetMeasurement } from "../../job.ts";
 import { shareText, shortDecibels } from "../../measurement-text.ts";
 import { html, name } from "../html.ts";
 import { type Section, table } from "../page.ts";
+
+/** Those on which something was run. */
+export function measuredTargets(targets: readonly TargetMeasurement[]): TargetName[] {
+  return targets.flatMap(({ target, samples }) => (samples === undefined ? [] : [target]));
+}
 
 /** @param scan of the weights in the file; undefined: not looked for. @param findings on calibration data. */
 export function saturationSection(
   scan: SaturationScan | undefined,
   findings: readonly SaturationFinding[],
   machine: Machine,
+  targets?: readonly TargetMeasurement[],
 ): Section | undefined {
   // A file without such products has nothing to say here.
   if ((scan?.products ?? 0) === 0 && findings.length === 0) return undefined;
-  const note = scan && saturationNote(scan, machine);
+  const note = scan && saturationNote(scan, machine, targets && measuredTargets(targets));
   const clear =
     scan &&
     scan.canSaturate.length === 0 &&

@@ -53,7 +53,7 @@ function broken({ rules = [] }: TargetMeasurement): readonly string[] {
 function speedPhrase({ latency }: FileMeasurement): string {
   if (latency?.ratio === undefined) return "loads and runs";
   const { median, low, high } = latency.ratio;
-  if (latency.verdict === undefined) return `${formatRatio(median)} the speed, which says nothing here`;
+  if (latency.verdict === undefined) return `speed not judged (${formatRatio(median)})`;
   if (latency.verdict === "same") return `about as fast (${low.toFixed(2)}–${high.toFixed(2)}×)`;
   return latency.verdict === "faster" ? `${formatRatio(median)} faster` : `slower, ${formatRatio(median)} the speed`;
 }
