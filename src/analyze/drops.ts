@@ -30,7 +30,8 @@ export function judgeDrops(targets: readonly TargetMeasurement[], budget: Budget
       // What does not run has been judged by that.
       if (file.error !== undefined) return [];
       const metrics = file.metrics ?? [];
-      if (metrics.length === 0) return [{ ...NOT_MEASURED, limit: budget.amount, target, file: file.name }];
+      if (metrics.length === 0)
+        return [{ ...NOT_MEASURED, limit: budget.amount, kind: budget.kind, target, file: file.name }];
       return judgeBudget(metrics, budget).map((verdict) => ({
         ...verdict,
         text: generated ? `${verdict.text}, on generated inputs` : verdict.text,

@@ -131,6 +131,7 @@ export interface MeasureFlags extends LoadFlags {
   readonly seed?: number;
   readonly allowExternalOutside?: boolean;
   readonly json?: boolean;
+  readonly report?: string;
 }
 
 /** What {@link addLoadFlags} parses, with the path and the seed that they are about. */
@@ -185,7 +186,8 @@ export function addMeasureFlags(command: Command): Command {
       parseNumber,
     )
     .option("--allow-external-outside", "read external data outside of the model's folder")
-    .option("--json", "print one JSON document on standard output, and nothing else there");
+    .option("--json", "print one JSON document on standard output, and nothing else there")
+    .option("--report <file>", "write a report for people, too: one HTML file that needs nothing else");
 }
 
 /** What {@link addMetricFlags} parses, beside the options of metrics. */

@@ -22,6 +22,8 @@ export interface BudgetVerdict {
   readonly bound: number;
   /** The loss that is allowed. */
   readonly limit: number;
+  /** The budget's. */
+  readonly kind: Budget["kind"];
   /** One sentence. */
   readonly text: string;
 }
@@ -77,7 +79,7 @@ export function withinBudget(result: MetricResult, budget: Budget): BudgetVerdic
   const bound = scale * (direction === "higher" ? -difference.low : difference.high);
   // Rounding of the sums must not decide.
   const ok = bound <= budget.amount + 1e-9;
-  const verdict = { metric: name, ok, loss, bound, limit: budget.amount };
+  const verdict = { metric: name, ok, loss, bound, limit: budget.amount, kind: budget.kind };
   return { ...verdict, text: describe(result, budget, verdict) };
 }
 

@@ -23,7 +23,8 @@ export interface CompareFilesOptions {
   readonly allowExternalOutside?: boolean;
 }
 
-const MOST_SAMPLES = 16;
+/** Every value of both models is looked at: more would take long and say nothing new. */
+export const MOST_SAMPLES = 16;
 
 /**
  * Compares every value inside two model files, the second being made from the first: {@link compareTensors}, in this
@@ -51,7 +52,8 @@ export async function ledgerOfFiles(original: string, other: string, allowOutsid
   return compareLedgers(ledgerEntries(model), ledgerEntries(openModel(other, { allowOutside }).model()));
 }
 
-async function openCleaned(
+/** A model as quantizers see it. */
+export async function openCleaned(
   path: string,
   runtime: Runtime | undefined,
   allowOutside: boolean | undefined,

@@ -140,6 +140,7 @@ describe("quantize", () => {
       "output",
       "reason",
       "report",
+      "saturation",
       "scheme",
       "seconds",
       "targets",

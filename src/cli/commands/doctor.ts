@@ -4,15 +4,19 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
 import { type DoctorFile, type DoctorGroup, examine, type Family, findFamilies } from "../../analyze/doctor.ts";
+import { agreementCell } from "../../analyze/measurement-text.ts";
 import { describeMetric } from "../../analyze/metric-text.ts";
 import { describeMachine } from "../../measure/machine.ts";
+import { type SaturationScan, saturationNote } from "../../quantize/saturation/scan.ts";
+import { checkReportPath, scanFile } from "../../recipe/report-file.ts";
 import { runnableFiles } from "../../recipe/runnable.ts";
 import { DEFAULT_TARGETS } from "../../runtime/targets.ts";
 import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
 import { addMeasureFlags, addMetricFlags, browserSpec, type MeasureFlags } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
-import { agreementCell, renderConditions } from "../render/measurement.ts";
+import { renderConditions } from "../render/measurement.ts";
 import { paragraph, renderTable, WIDTH } from "../render/table.ts";
+import { reportDoctor } from "../report.ts";
 import { dataSpec, renderSkipped, requireRuntime } from "./verify.ts";
 
 interface Flags extends MeasureFlags {
@@ -38,6 +42,7 @@ export function addDoctor(program: Command, signal: AbortSignal): void {
     const runnable = runnableFiles(allowOutside);
     try {
       await requireRuntime(flags.target, browserSpec(flags));
+      if (flags.report !== undefined) checkReportPath(flags.report, [flags.data, flags.original]);
       const groups: DoctorGroup[] = [];
       for (const family of findFamilies(path, { original: flags.original, allowOutside })) {
         groups.push(
@@ -59,12 +64,30 @@ export function addDoctor(program: Command, signal: AbortSignal): void {
       progress.clear();
       const machine = await describeMachine();
       const files = groups.flatMap((group) => [group.original, ...group.others]);
+      const saturation = scanFiles(groups, allowOutside);
+      if (flags.report !== undefined) reportDoctor(flags.report, flags, { path, groups, machine, saturation });
       const unusable = files.filter((file) => !file.usable).length;
-      if (flags.json) printJson({ command: "doctor", path, ok: unusable === 0, groups, machine });
+      if (flags.json)
+        printJson({
+          command: "doctor",
+          path,
+          ok: unusable === 0,
+          groups,
+          machine,
+          saturation: Object.fromEntries(saturation),
+        });
       else {
         for (const group of groups) print(`${render(group)}\n`);
         const measured = groups.find((group) => group.targets.some(({ samples }) => samples !== undefined));
-        if (measured !== undefined) print(`${renderConditions(measured.targets, machine)}\n`);
+        if (measured !== undefined) {
+          print(`${renderConditions(measured.targets, machine, { products: 0, canSaturate: [] })}\n`);
+        }
+        const targets = measured?.targets.flatMap(({ target, samples }) => (samples === undefined ? [] : [target]));
+        const notes = [...saturation].flatMap(([file, scan]) => {
+          const note = saturationNote(scan, machine, targets);
+          return note === undefined ? [] : paragraph(`${basename(file)}: ${note}`, WIDTH, "  ");
+        });
+        if (notes.length > 0) print(`${notes.join("\n")}\n`);
         const verdict =
           unusable === 0 ? "Every file is usable." : `${unusable} of ${files.length} files cannot be used.`;
         print(`  ${verdict}`);
@@ -75,6 +98,17 @@ export function addDoctor(program: Command, signal: AbortSignal): void {
       runnable.remove();
     }
   });
+}
+
+/** By path, of the files beside the originals that can be read. */
+function scanFiles(groups: readonly DoctorGroup[], allowOutside: boolean | undefined): Map<string, SaturationScan> {
+  const paths = groups.flatMap(({ others }) => others.map(({ path }) => path));
+  return new Map(
+    paths.flatMap((path) => {
+      const scan = scanFile(path, allowOutside);
+      return scan === undefined ? [] : [[path, scan] as const];
+    }),
+  );
 }
 
 function readable({ original, others }: Family, path: string): boolean {

@@ -2,7 +2,10 @@
  * @file `tersor quantize`: a smaller file for the targets, checked on them.
  */
 import type { Command } from "commander";
+import type { SaturationScan } from "../../quantize/saturation/scan.ts";
 import { type QuantizeFileResult, quantizeFile } from "../../recipe/quantize-file.ts";
+import { checkReportPath, scanFile } from "../../recipe/report-file.ts";
+import { type FileSensitivity, sensitivityOfFile } from "../../recipe/sensitivity-file.ts";
 import { SCHEME_ALIASES, SCHEME_NAMES, SCHEMES, type SchemeName } from "../../recipe/steps.ts";
 import { OptionError } from "../../util/errors.ts";
 import { formatBytes, formatRatio } from "../../util/format.ts";
@@ -26,6 +29,8 @@ import {
   renderVerdict,
 } from "../render/measurement.ts";
 import { paragraph, WIDTH } from "../render/table.ts";
+import { renderSensitivity } from "../render/tensors.ts";
+import { type Run, reportQuantize } from "../report.ts";
 
 interface Flags extends MeasureFlags, MetricFlags, Readonly<Record<string, unknown>> {
   readonly output?: string;
@@ -35,7 +40,11 @@ interface Flags extends MeasureFlags, MetricFlags, Readonly<Record<string, unkno
   readonly check: boolean;
   readonly externalData?: boolean;
   readonly verbose?: boolean;
+  readonly sensitivity?: boolean;
 }
+
+/** Time for ranking nodes, in ms: each of them is a model that is made and run. */
+const SENSITIVITY_MS = 60_000;
 
 export function addQuantize(program: Command, signal: AbortSignal): void {
   const command = program
@@ -52,6 +61,7 @@ export function addQuantize(program: Command, signal: AbortSignal): void {
     .option("--statistics <file>", "keep statistics of calibration in a file, and use them where it is there")
     .option("--no-check", "write without loading and measuring the result")
     .option("--external-data", "write the weights into a data file beside the model")
+    .option("--sensitivity", "rank the nodes by what quantizing each costs, too, for a minute at most")
     .option("--verbose", "list every node that was left in float");
   addMeasureFlags(command);
   const metrics = addMetricFlags(command);
@@ -67,6 +77,8 @@ export function addQuantize(program: Command, signal: AbortSignal): void {
       if (command.getOptionValueSource(name) === "cli") step[name] = flags[name];
     }
     try {
+      const { report } = flags;
+      if (report !== undefined) checkReportPath(report, [model, flags.output, flags.data, flags.statistics]);
       const result = await quantizeFile(model, {
         scheme: schemeOf(flags.scheme),
         output: flags.output,
@@ -91,13 +103,39 @@ export function addQuantize(program: Command, signal: AbortSignal): void {
         progress: progress.update,
         signal,
       });
+      const run = { progress: progress.update, signal };
+      const saturation = scanFile(result.output.path, flags.allowExternalOutside);
+      const sensitivity = flags.sensitivity ? await rank(model, result.scheme, step, flags, run) : undefined;
+      if (report !== undefined) await reportQuantize(report, flags, result, { saturation, sensitivity }, run);
       progress.clear();
-      if (flags.json) printJson({ command: "quantize", ...result });
-      else print(render(result, flags.verbose ?? false));
+      if (flags.json) printJson({ command: "quantize", ...result, saturation, sensitivity });
+      else print(render(result, flags.verbose ?? false, saturation, sensitivity));
       process.exitCode = result.ok ? 0 : 1;
     } finally {
       progress.clear();
     }
+  });
+}
+
+function rank(
+  model: string,
+  scheme: SchemeName,
+  step: Readonly<Record<string, unknown>>,
+  flags: Flags,
+  run: Run,
+): Promise<FileSensitivity> {
+  const known = Object.keys(SCHEMES[scheme].options.shape);
+  const options = { ...step, ...(flags.target && { target: flags.target }) };
+  return sensitivityOfFile(model, {
+    scheme,
+    step: Object.fromEntries(Object.entries(options).filter(([key]) => known.includes(key))),
+    data: flags.data,
+    load: loadSpec(flags),
+    shapes: flags.shape,
+    seed: flags.seed,
+    budgetMs: SENSITIVITY_MS,
+    allowOutside: flags.allowExternalOutside,
+    ...run,
   });
 }
 
@@ -112,7 +150,12 @@ function schemeOf(name: string): SchemeName | "auto" {
   });
 }
 
-function render(result: QuantizeFileResult, verbose: boolean): string {
+function render(
+  result: QuantizeFileResult,
+  verbose: boolean,
+  saturation: SaturationScan | undefined,
+  sensitivity: FileSensitivity | undefined,
+): string {
   const { input, output, report } = result;
   const blocks: string[] = [];
   blocks.push(renderHead(input.path, output.path, result.scheme));
@@ -138,7 +181,8 @@ function render(result: QuantizeFileResult, verbose: boolean): string {
   if (left !== "") blocks.push("", left);
   const run = result.targets.filter(({ notRunHere }) => notRunHere === undefined);
   if (result.targets.length > 0) blocks.push("", renderTargets(result.targets));
-  if (run.length > 0) blocks.push("", renderConditions(result.targets, result.machine));
+  if (run.length > 0) blocks.push("", renderConditions(result.targets, result.machine, saturation));
+  if (sensitivity !== undefined) blocks.push("", renderSensitivity(sensitivity));
   const problems = run.flatMap((entry, index) =>
     (result.judgements[index]?.problems ?? []).map((problem) => `${entry.target}: ${problem}`),
   );

@@ -7,6 +7,7 @@ import { type DeviceMeasurement, measureDevice, WEB_TARGETS } from "../../analyz
 import type { Drop } from "../../analyze/drops.ts";
 import type { TargetMeasurement, VerifyJob } from "../../analyze/job.ts";
 import { judge } from "../../analyze/judge.ts";
+import { agreementText, placementText, speedText } from "../../analyze/measurement-text.ts";
 import type { Machine } from "../../measure/machine.ts";
 import type { Device } from "../../runtime/browser/device.ts";
 import { type PageServer, startPageServer } from "../../runtime/browser/server.ts";
@@ -15,7 +16,7 @@ import type { TargetName } from "../../runtime/targets.ts";
 import { InputError, messageOf, OptionError } from "../../util/errors.ts";
 import { formatMilliseconds } from "../../util/format.ts";
 import type { Progress } from "../../util/progress.ts";
-import { agreementText, placementText, renderDrops, speedCell } from "../render/measurement.ts";
+import { renderDrops } from "../render/measurement.ts";
 
 export interface ServeFlags {
   readonly serve?: boolean;
@@ -129,7 +130,7 @@ function verdictShow(
     return [
       ...others.flatMap((file) => {
         if (file.error !== undefined) return [`${target}: does not ${file.error.stage}: ${file.error.message}`];
-        const after = file.latency ? ` → ${formatMilliseconds(file.latency.p50)}, ${speedCell(file)}` : "";
+        const after = file.latency ? ` → ${formatMilliseconds(file.latency.p50)}, ${speedText(file)}` : "";
         const onCpu = placementText(file, original);
         return [
           `${target}: ${agreementText(file)}; ${time}${after}.${onCpu === "" ? "" : ` On the CPU: ${onCpu}.`}`,

@@ -11,8 +11,10 @@ import { describeMetric } from "../../analyze/metric-text.ts";
 import { whyNotHere } from "../../analyze/open-runtime.ts";
 import { describeMachine, type Machine } from "../../measure/machine.ts";
 import { isRuled } from "../../quantize/placement/rules.ts";
+import type { SaturationScan } from "../../quantize/saturation/scan.ts";
 import { compareFiles, ledgerOfFiles } from "../../recipe/compare-files.ts";
 import { openModel } from "../../recipe/open.ts";
+import { checkReportPath, scanFile } from "../../recipe/report-file.ts";
 import { runnableFiles } from "../../recipe/runnable.ts";
 import type { BrowserSpec } from "../../runtime/browser/chromium.ts";
 import { DEFAULT_TARGETS, TARGET_NAMES, TARGETS, type TargetName } from "../../runtime/targets.ts";
@@ -31,6 +33,7 @@ import { createProgress, print, printJson } from "../output.ts";
 import { renderConditions, renderDrops, renderHead, renderTargets, renderVerdict } from "../render/measurement.ts";
 import { paragraph, plain, renderTable, WIDTH } from "../render/table.ts";
 import { renderLedger, renderTensorErrors } from "../render/tensors.ts";
+import { reportVerify } from "../report.ts";
 import { deviceMachine, deviceOk, type ServeFlags, serveVerify } from "./verify-serve.ts";
 
 /** The samples that the flags ask for; without data, generated inputs. */
@@ -72,6 +75,7 @@ export function addVerify(program: Command, signal: AbortSignal): void {
     const runnable = runnableFiles(flags.allowExternalOutside);
     try {
       if (!flags.serve) await requireRuntime(flags.target, browserSpec(flags));
+      if (flags.report !== undefined) checkReportPath(flags.report, [original, other, flags.data]);
       const sizes = [original, ...(other === undefined ? [] : [other])].map(
         (path) => openModel(path, { allowOutside: flags.allowExternalOutside }).byteLength,
       );
@@ -79,6 +83,12 @@ export function addVerify(program: Command, signal: AbortSignal): void {
         { name: "original", path: runnable.path(original) },
         ...(other === undefined ? [] : [{ name: "other", path: runnable.path(other) }]),
       ];
+      const saturation = other === undefined ? undefined : scanFile(other, flags.allowExternalOutside);
+      const sized = [original, ...(other === undefined ? [] : [other])].map((path, index) => ({
+        path,
+        byteLength: sizes[index]!,
+      }));
+      const run = { progress: progress.update, signal };
       const job = {
         files,
         data: dataSpec(flags, original),
@@ -95,7 +105,8 @@ export function addVerify(program: Command, signal: AbortSignal): void {
           if (flags.json) return;
           const drops = dropsOf(result.targets);
           const machine = deviceMachine(result.host);
-          const report = render(original, other, sizes, result.targets, machine, deviceOk(result, drops), drops);
+          const ok = deviceOk(result, drops);
+          const report = render(original, other, sizes, result.targets, machine, ok, drops, saturation);
           const errors = result.errors.map(({ target, message }) => `! ${target}: ${message}`);
           print(
             [`${result.host.name}\n`, report, ...errors.flatMap((line) => paragraph(line, WIDTH, "  ")), ""].join("\n"),
@@ -103,6 +114,12 @@ export function addVerify(program: Command, signal: AbortSignal): void {
         };
         const devices = await serveVerify({ flags, targets: flags.target, job, progress, dropsOf, onResult, signal });
         const ok = devices.every((result) => deviceOk(result, dropsOf(result.targets)));
+        for (const [index, result] of flags.report === undefined ? [] : devices.entries()) {
+          const drops = dropsOf(result.targets);
+          const machine = deviceMachine(result.host);
+          const found = { targets: result.targets, drops, ok: deviceOk(result, drops), machine, saturation };
+          await reportVerify(numbered(flags.report!, index), flags, sized, found, run);
+        }
         if (flags.json) printJson({ command: "verify", original, other, sizes, ok, devices });
         process.exitCode = ok ? 0 : 1;
         return;
@@ -126,7 +143,6 @@ export function addVerify(program: Command, signal: AbortSignal): void {
         flags.ledger && other !== undefined
           ? await ledgerOfFiles(original, other, flags.allowExternalOutside)
           : undefined;
-      progress.clear();
       const machine = await describeMachine();
       const judgements = targets.flatMap((result) => result.files.slice(1).map((file) => judge(file, result.files[0])));
       const drops = dropsOf(targets);
@@ -138,6 +154,10 @@ export function addVerify(program: Command, signal: AbortSignal): void {
             .slice(1)
             .every((file) => judge(file, result.files[0]).usable && file.latency?.verdict !== "slower"),
         );
+      if (flags.report !== undefined) {
+        await reportVerify(flags.report, flags, sized, { targets, drops, ok, machine, saturation, ledger }, run);
+      }
+      progress.clear();
       if (flags.json)
         printJson({
           command: "verify",
@@ -151,9 +171,10 @@ export function addVerify(program: Command, signal: AbortSignal): void {
           machine,
           perTensor,
           ledger,
+          saturation,
         });
       else {
-        print(render(original, other, sizes, targets, machine, ok, drops));
+        print(render(original, other, sizes, targets, machine, ok, drops, saturation));
         if (perTensor !== undefined) print(`\n${renderTensorErrors(perTensor)}`);
         if (ledger !== undefined) print(`\n${renderLedger(ledger)}`);
       }
@@ -163,6 +184,11 @@ export function addVerify(program: Command, signal: AbortSignal): void {
       runnable.remove();
     }
   });
+}
+
+/** "report.html" for the first device, "report-2.html" for the second. */
+function numbered(path: string, index: number): string {
+  return index === 0 ? path : path.replace(/(\.[^./\\]*)?$/, `-${index + 1}$1`);
 }
 
 /** @throws OptionError where none of the targets can be run: what is not measured is not verified. */
@@ -189,6 +215,7 @@ function render(
   machine: Machine,
   ok: boolean,
   drops: readonly Drop[],
+  saturation: SaturationScan | undefined,
 ): string {
   if (other === undefined) {
     const rows = targets.map((result) => {
@@ -237,7 +264,7 @@ function render(
     "",
     renderTargets(targets),
     "",
-    renderConditions(targets, machine),
+    renderConditions(targets, machine, saturation),
     "",
     ...lines.flatMap((line) => paragraph(line, WIDTH, "  ")),
     ...(lines.length > 0 ? [""] : []),

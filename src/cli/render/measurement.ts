@@ -2,45 +2,21 @@
  * @file Measurements as a person reads them.
  */
 import type { Drop } from "../../analyze/drops.ts";
-import type { FileMeasurement, FileRules, TargetMeasurement } from "../../analyze/job.ts";
-import { formatConfig, formatDecibels, percent, verdictOf, worstOutput } from "../../analyze/judge.ts";
+import type { FileRules, TargetMeasurement } from "../../analyze/job.ts";
+import { formatConfig, verdictOf } from "../../analyze/judge.ts";
+import { agreementText, placementText, speedText } from "../../analyze/measurement-text.ts";
 import { describeMetric } from "../../analyze/metric-text.ts";
 import { groupReasons } from "../../analyze/reasons.ts";
 import type { Machine } from "../../measure/machine.ts";
-import type { NodePlacement } from "../../runtime/runtime.ts";
+import { type SaturationScan, saturationNote } from "../../quantize/saturation/scan.ts";
 import type { LeftAlone } from "../../step/step.ts";
 import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
 import { paragraph, plain, WIDTH } from "./table.ts";
-
-/** Agreement of a file with the original: the worst output's SQNR, and its rows with the same largest element. */
-export function agreementText(measured: FileMeasurement): string {
-  const worst = worstOutput(measured);
-  if (worst?.kind !== "float") return agreementCell(measured);
-  const rows = worst.agreementArgmax === undefined ? "" : `, same top-1 ${percent(worst.agreementArgmax)}`;
-  return `SQNR ${formatDecibels(worst.sqnr)}${rows}`;
-}
-
-/** The same in a few characters. */
-export function agreementCell(measured: FileMeasurement): string {
-  const worst = worstOutput(measured);
-  if (worst === undefined) return "";
-  if (worst.kind === "mismatch") return worst.problem;
-  return worst.kind === "exact" ? `${percent(worst.equal)} equal` : formatDecibels(worst.sqnr);
-}
 
 /** "a.onnx → b.onnx   note" in one line where it fits; paths are never cut: they are there to be copied. */
 export function renderHead(from: string, to: string, note: string): string {
   const line = `${plain(from)} → ${plain(to)}   ${note}`;
   return line.length <= WIDTH ? line : [plain(from), `→ ${plain(to)}`, `  ${note}`].join("\n");
-}
-
-/** "1.72× faster (1.70–1.74)". */
-export function speedCell(measured: FileMeasurement): string {
-  const { latency } = measured;
-  if (latency?.ratio === undefined) return "";
-  const { median, low, high } = latency.ratio;
-  const verdict = latency.verdict ?? "(no verdict)";
-  return `${formatRatio(median)} ${verdict} (${low.toFixed(2)}–${high.toFixed(2)})`;
 }
 
 /** The last line of a comparison. */
@@ -86,7 +62,7 @@ function renderTarget(result: TargetMeasurement): string {
     for (const metric of file.metrics ?? []) row(metric.name, describeMetric(metric));
     if (file.latency !== undefined && original?.latency !== undefined) {
       const p50 = `${formatMilliseconds(original.latency.p50)} → ${formatMilliseconds(file.latency.p50)}`;
-      row("latency p50", `${p50}, ${speedCell(file)}`);
+      row("latency p50", `${p50}, ${speedText(file)}`);
       row("latency p95", `${formatMilliseconds(original.latency.p95)} → ${formatMilliseconds(file.latency.p95)}`);
     }
     if (file.peakMemory !== undefined && original?.peakMemory !== undefined) {
@@ -101,29 +77,25 @@ function renderTarget(result: TargetMeasurement): string {
   return lines.join("\n");
 }
 
-/** "18 of 193 → 0 of 175 nodes (Clip 18)": what WebGPU leaves to the processor; "": nothing, in neither file. */
-export function placementText(file: FileMeasurement, original?: FileMeasurement): string {
-  const count = ({ onCpu }: NodePlacement): number => Object.values(onCpu).reduce((sum, number) => sum + number, 0);
-  const placements = [original?.placement, file.placement].filter((placement) => placement !== undefined);
-  if (file.placement === undefined || placements.every((placement) => count(placement) === 0)) return "";
-  const counts = placements.map((placement) => `${count(placement)} of ${placement.nodes}`);
-  const kinds = Object.entries(file.placement.onCpu).sort((a, b) => b[1] - a[1]);
-  const list = kinds.slice(0, 4).map(([opType, number]) => `${opType} ${number}`);
-  const named = list.length === 0 ? "" : ` (${list.join(", ")}${kinds.length > list.length ? ", …" : ""})`;
-  return `${counts.join(" → ")} nodes${named}`;
-}
-
 /** One line per metric and target: with ! where the file may have lost more than it may. */
 export function renderDrops(drops: readonly Drop[]): string[] {
   return drops.map(({ ok, target, text }) => `${ok ? "✓" : "!"} ${target}: ${text}`);
 }
 
-/** What was measured on what: one paragraph. */
-export function renderConditions(targets: readonly TargetMeasurement[], machine: Machine): string {
+/**
+ * What was measured on what: one paragraph.
+ * @param saturation of the file that was judged; undefined: not looked for.
+ */
+export function renderConditions(
+  targets: readonly TargetMeasurement[],
+  machine: Machine,
+  saturation?: SaturationScan,
+): string {
   const run = targets.filter((result) => result.samples !== undefined);
   const [first] = run;
   if (first === undefined) return "";
-  const vnni = machine.vnni === undefined ? "" : machine.vnni ? ", VNNI" : ", no VNNI: u8×s8 may saturate";
+  const unknown = saturation === undefined ? ": u8×s8 may saturate" : "";
+  const vnni = machine.vnni === undefined ? "" : machine.vnni ? ", VNNI" : `, no VNNI${unknown}`;
   const shapes = Object.entries(first.shapes ?? {}).map(([name, dims]) => `${name} [${dims.join(", ")}]`);
   const samples = `${first.samples} ${first.generated ? "generated inputs" : `samples of ${first.dataName}`}`;
   const seen = first.seenBefore ? " (which calibration has seen too: there were no others)" : "";
@@ -132,7 +104,11 @@ export function renderConditions(targets: readonly TargetMeasurement[], machine:
     ? ["Smoke-tested: it loads and runs; give your own samples with --data to prove its accuracy."]
     : [];
   const notes = run.flatMap(({ target, notes: own = [] }) => own.map((note) => `${target}: ${note}`));
-  return [text, ...notes, ...warning].flatMap((line) => paragraph(line, WIDTH, "  ")).join("\n");
+  const measured = run.map(({ target }) => target);
+  const note = saturation === undefined ? undefined : saturationNote(saturation, machine, measured);
+  return [text, ...(note === undefined ? [] : [note]), ...notes, ...warning]
+    .flatMap((line) => paragraph(line, WIDTH, "  "))
+    .join("\n");
 }
 
 /** What was left alone, counted by operator and reason. */

@@ -1,9 +1,8 @@
 /**
  * @file What is inside models, as a person reads it: errors of values, sensitivity of nodes, bytes of tensors.
  */
-import { formatDecibels } from "../../analyze/judge.ts";
 import { describeForm, type Ledger } from "../../analyze/ledger.ts";
-import { formatMetric } from "../../analyze/metric-text.ts";
+import { lossText, shareText, shortDecibels, valueText } from "../../analyze/measurement-text.ts";
 import type { Sensitivity } from "../../analyze/sensitivity.ts";
 import { type TensorComparison, worstTensors } from "../../analyze/tensor-errors.ts";
 import { formatBytes, formatRatio } from "../../util/format.ts";
@@ -13,22 +12,6 @@ import { paragraph, renderTable, WIDTH } from "./table.ts";
 const ROWS = 10;
 
 const right = (title: string) => ({ title, align: "right" as const });
-
-/** "∞" where nothing differs; columns are narrow. */
-const decibels = (value: number): string => (value === Number.POSITIVE_INFINITY ? "∞" : formatDecibels(value));
-
-/** A share as a percentage with two significant digits. */
-function share(value: number): string {
-  const percent = 100 * value;
-  if (percent > 0 && percent < 0.001) return "< 0.001 %";
-  return `${percent >= 10 ? percent.toFixed(0) : Number(percent.toPrecision(2))} %`;
-}
-
-/** Two places, and no "-0.00". */
-function fixed(value: number): string {
-  const text = value.toFixed(2);
-  return text === "-0.00" ? "0.00" : text.replace("-", "−");
-}
 
 /** Where the error comes from, and how many values were compared. */
 export function renderTensorErrors({ values, missing, samples }: TensorComparison): string {
@@ -44,7 +27,13 @@ export function renderTensorErrors({ values, missing, samples }: TensorCompariso
       right("out"),
       right("noise added"),
     ],
-    worst.map(({ node, opType, input, sqnr, added }) => [node, opType, decibels(input), decibels(sqnr), share(added)]),
+    worst.map(({ node, opType, input, sqnr, added }) => [
+      node,
+      opType,
+      shortDecibels(input),
+      shortDecibels(sqnr),
+      shareText(added),
+    ]),
     WIDTH,
   );
   const others = missing > 0 ? `; ${missing} have no counterpart` : "";
@@ -78,14 +67,10 @@ export function renderLedger({ rows, before, after }: Ledger): string {
 }
 
 export function renderSensitivity(found: Sensitivity): string {
-  const { mode, metric, unit, all, samples, nodes, untried } = found;
+  const { mode, metric, all, samples, nodes, untried } = found;
   const bySqnr = metric === "sqnr";
   const total = nodes.reduce((sum, { loss }) => sum + loss, 0);
   const alone = mode === "quantize-one";
-  const loss = (value: number): string => {
-    if (bySqnr) return alone ? share(value) : `${fixed(value)} dB`;
-    return unit === "share" ? `${fixed(100 * value)} points` : String(Number(value.toPrecision(3)));
-  };
   const table = renderTable(
     [
       { title: alone ? "quantized alone" : "kept in float alone", max: 40 },
@@ -98,14 +83,14 @@ export function renderSensitivity(found: Sensitivity): string {
     nodes.map(({ node, opType, value, loss: own, bytesSaved }) => [
       node,
       opType,
-      bySqnr ? decibels(value) : formatMetric(unit, value),
-      loss(own),
+      valueText(found, value),
+      lossText(found, own),
       ...(alone && bySqnr ? [total > 0 ? `${((100 * own) / total).toFixed(0)} %` : ""] : []),
       bytesSaved === undefined ? "" : formatBytes(bytesSaved),
     ]),
     WIDTH,
   );
-  const whole = `With all of them quantized: ${metric} ${bySqnr ? decibels(all) : formatMetric(unit, all)}, on ${samples} samples.`;
+  const whole = `With all of them quantized: ${metric} ${valueText(found, all)}, on ${samples} samples.`;
   const rest = untried.length > 0 ? ` ${untried.length} were not tried: time was up (--time).` : "";
   return [table, ...paragraph(`${whole}${rest}`, WIDTH, "  ")].join("\n");
 }

@@ -4,8 +4,10 @@
 import type { Model } from "../../graph/model.ts";
 import type { Node } from "../../graph/node.ts";
 import type { Machine } from "../../measure/machine.ts";
+import type { TargetName } from "../../runtime/targets.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { convolutionLayout, inKernelOrder, matrixLayout } from "./layout.ts";
+import { saturatesSomewhere } from "./mode.ts";
 import { canSaturate } from "./product.ts";
 
 /** Operators on codes, and where their weights stand. ConvInteger is left out: x86 has no kernel for int8 weights. */
@@ -67,11 +69,21 @@ function weightsCanSaturate(node: Node, codes: Tensor): boolean {
   return false;
 }
 
-/** One sentence for a report on a file that was measured on `machine`; undefined where nothing can saturate. */
-export function saturationNote(scan: SaturationScan, machine: Pick<Machine, "vnni">): string | undefined {
+/**
+ * One sentence for a report on a file that was measured on `machine`; undefined where nothing can saturate.
+ * @param targets that were measured; undefined: node-cpu among them.
+ */
+export function saturationNote(
+  scan: SaturationScan,
+  machine: Pick<Machine, "vnni">,
+  targets?: readonly TargetName[],
+): string | undefined {
   const count = scan.canSaturate.length;
   if (count === 0) return undefined;
   const what = `${count} of ${scan.products} 8-bit products could saturate on x86 processors without VNNI`;
+  if (targets !== undefined && !saturatesSomewhere(targets)) {
+    return `${what}; none of the targets that were measured computes like that.`;
+  }
   if (machine.vnni === undefined) return `${what}; whether this processor is one is not known.`;
   return machine.vnni
     ? `${what}; this one has it, so nothing of that shows in what was measured.`

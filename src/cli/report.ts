@@ -1,0 +1,77 @@
+/**
+ * @file What `--report` writes for each command: its result, and what only a report looks at.
+ */
+import type { DoctorGroup } from "../analyze/doctor.ts";
+import { type ReportAbout, shellCommand } from "../analyze/report/page.ts";
+import type { VerifyReport } from "../analyze/report/verify-report.ts";
+import type { Machine } from "../measure/machine.ts";
+import type { SaturationScan } from "../quantize/saturation/scan.ts";
+import { ledgerOfFiles } from "../recipe/compare-files.ts";
+import type { QuantizeFileResult } from "../recipe/quantize-file.ts";
+import { detailsOfFiles, travelSizes, writeReport } from "../recipe/report-file.ts";
+import type { FileSensitivity } from "../recipe/sensitivity-file.ts";
+import type { Progress } from "../util/progress.ts";
+import { loadSpec, type MeasureFlags } from "./flags.ts";
+
+export interface Run {
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+/** What a report says about this run: the command as it was typed, with the seed even where it is the default. */
+function aboutRun(seed = 0): ReportAbout {
+  const words = process.argv.slice(2);
+  const seeded = words.some((word) => /^--seed(=|$)/.test(word)) ? words : [...words, "--seed", String(seed)];
+  const date = `${new Date().toISOString().slice(0, 16).replace("T", " ")} UTC`;
+  return { command: shellCommand(["tersor", ...seeded]), seed, date };
+}
+
+/** The values inside of both files, on the data of the flags. */
+function detailsOf(original: string, other: string, flags: MeasureFlags, run: Run) {
+  const { data, shape, seed, allowExternalOutside } = flags;
+  return detailsOfFiles(original, other, { data, load: loadSpec(flags), shape, seed, allowExternalOutside }, run);
+}
+
+export async function reportQuantize(
+  path: string,
+  flags: MeasureFlags,
+  result: QuantizeFileResult,
+  found: { readonly saturation?: SaturationScan; readonly sensitivity?: FileSensitivity },
+  run: Run,
+): Promise<void> {
+  const { input, output } = result;
+  const details = await detailsOf(input.path, output.path, flags, run);
+  const compressed = await travelSizes(input.path, input.byteLength);
+  writeReport(path, { kind: "quantize", ...aboutRun(flags.seed), result, compressed, details, ...found });
+}
+
+/** Paths with sizes: the original, and the file that was compared with it. */
+export async function reportVerify(
+  path: string,
+  flags: MeasureFlags,
+  files: readonly { readonly path: string; readonly byteLength: number }[],
+  found: Pick<VerifyReport, "targets" | "drops" | "ok" | "machine" | "saturation" | "ledger">,
+  run: Run,
+): Promise<void> {
+  const sized = await Promise.all(
+    files.map(async (file) => ({ ...file, compressed: await travelSizes(file.path, file.byteLength) })),
+  );
+  const [original, other] = sized;
+  const details = other && (await detailsOf(original!.path, other.path, flags, run));
+  const ledger =
+    found.ledger ?? (other && (await ledgerOfFiles(original!.path, other.path, flags.allowExternalOutside)));
+  writeReport(path, { kind: "verify", ...aboutRun(flags.seed), ...found, original: original!, other, details, ledger });
+}
+
+export function reportDoctor(
+  path: string,
+  flags: MeasureFlags,
+  found: {
+    readonly path: string;
+    readonly groups: readonly DoctorGroup[];
+    readonly machine: Machine;
+    readonly saturation: ReadonlyMap<string, SaturationScan>;
+  },
+): void {
+  writeReport(path, { kind: "doctor", ...aboutRun(flags.seed), ...found });
+}
