@@ -1,0 +1,150 @@
+/**
+ * @file The result of a search as a person reads it: the verdict first, then what was tried, then how to make it again.
+ */
+import { describeMetric } from "../../analyze/metric-text.ts";
+import type { CompressResult, TargetOutcome } from "../../recipe/compress/compress-file.ts";
+import type { Tried } from "../../recipe/compress/record.ts";
+import type { TargetName } from "../../runtime/targets.ts";
+import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
+import { agreementText, renderConditions, speedCell } from "./measurement.ts";
+import { type Column, paragraph, plain, renderTable, WIDTH } from "./table.ts";
+
+/** Rows of the table of what was tried, and nodes of a ranking. */
+const MOST_ROWS = 24;
+const MOST_NODES = 5;
+
+export function renderCompress(result: CompressResult): string {
+  const { input, files, targets, machine } = result;
+  const blocks = [
+    `${plain(input.path)} → ${plain(result.output)}/   ${formatBytes(input.byteLength)}, at most ${result.budget.text} lost`,
+  ];
+  for (const file of files) {
+    const { gzip, brotli } = file.compressed ?? {};
+    const travel = [
+      gzip === undefined ? "" : `gzip ${formatBytes(gzip)}`,
+      brotli === undefined ? "" : `brotli ${formatBytes(brotli)}`,
+    ];
+    const ratio = formatRatio(file.byteLength / input.byteLength);
+    blocks.push(
+      "",
+      `  ${plain(file.path)}   for ${file.targets.join(", ")}`,
+      `    ${file.candidate.name}`,
+      `    ${[`${formatBytes(file.byteLength)}  ${ratio}`, ...travel].filter((part) => part !== "").join(", ")}`,
+    );
+  }
+  for (const outcome of targets) blocks.push("", ...renderOutcome(outcome, result));
+  const measured = targets.flatMap(({ original }) => original ?? []);
+  if (measured.length > 0) blocks.push("", renderConditions(measured, machine));
+  blocks.push("", renderTried(result));
+  const commands = [...new Set(targets.flatMap(({ command }) => command ?? []))];
+  if (commands.length > 0)
+    blocks.push("", "  To make it without a search:", ...commands.map((command) => `    ${plain(command)}`));
+  blocks.push("", ...renderEnd(result));
+  return blocks.join("\n");
+}
+
+function renderOutcome(outcome: TargetOutcome, { ranking }: CompressResult): string[] {
+  const { target, proof, best, original } = outcome;
+  if (outcome.notRunHere !== undefined) {
+    return paragraph(`${target}: not run here: ${outcome.notRunHere}`, WIDTH, "  ");
+  }
+  const found = outcome.file !== undefined;
+  const verdict = found ? (original?.generated ? "smoke-tested" : "proven") : "nothing within the budget";
+  const lines = [`  ${target}  ${verdict}`];
+  const row = (title: string, text: string): void => {
+    if (text === "") return;
+    lines.push(...paragraph(text, WIDTH - 17).map((line, i) => `    ${(i === 0 ? title : "").padEnd(13)}${line}`));
+  };
+  if (!found && best !== undefined) row("nearest", best.name);
+  if (proof === undefined) {
+    row("nothing", "no candidate was proven there");
+    return lines;
+  }
+  const { measurement, drops, judgement } = proof;
+  if (measurement.error !== undefined)
+    row("error", `does not ${measurement.error.stage}: ${measurement.error.message}`);
+  else row("agreement", agreementText(measurement));
+  for (const metric of measurement.metrics ?? []) row(metric.name, describeMetric(metric));
+  const before = original?.files[0]?.latency;
+  if (measurement.latency !== undefined && before !== undefined) {
+    row(
+      "latency p50",
+      `${formatMilliseconds(before.p50)} → ${formatMilliseconds(measurement.latency.p50)}, ${speedCell(measurement)}`,
+    );
+  }
+  for (const drop of drops) lines.push(...paragraph(`${drop.ok ? "✓" : "!"} ${drop.text}`, WIDTH, "    "));
+  if (!found) {
+    for (const problem of judgement.problems) lines.push(...paragraph(`! ${problem}`, WIDTH, "    "));
+    if (ranking !== undefined) lines.push(...renderRanking(ranking));
+  }
+  return lines;
+}
+
+function renderRanking({ of, nodes }: NonNullable<CompressResult["ranking"]>): string[] {
+  const worst = nodes
+    .slice(0, MOST_NODES)
+    .map(({ node, opType, loss }) => `${node} (${opType}, ${(100 * loss).toPrecision(2)} %)`);
+  return paragraph(`most noise in ${of}, each node alone: ${worst.join(", ")}`, WIDTH, "    ");
+}
+
+function renderTried({ tried, targets, input, evaluated, files }: CompressResult): string {
+  const here = targets.filter(({ notRunHere }) => notRunHere === undefined).map(({ target }) => target);
+  const taken = new Set(files.map(({ candidate }) => candidate.name));
+  const columns: Column[] = [
+    { title: "tried", max: 40 },
+    { title: "bytes", align: "right" },
+    { title: "SQNR", align: "right" },
+    ...here.map((target): Column => ({ title: target, align: "right" })),
+    { title: "", max: 30 },
+  ];
+  const ordered = tried.toSorted((a, b) => rank(a, taken) - rank(b, taken));
+  const rows = ordered
+    .slice(0, MOST_ROWS)
+    .map((entry) => [
+      entry.name,
+      entry.proxy === undefined ? "" : formatRatio(entry.proxy.byteLength / input.byteLength),
+      entry.proxy === undefined ? "" : Number.isFinite(entry.proxy.sqnr) ? entry.proxy.sqnr.toFixed(1) : "∞",
+      ...here.map((target) => speedOf(entry, target)),
+      taken.has(entry.name) ? "taken" : whyNot(entry, here),
+    ]);
+  const more = tried.length > MOST_ROWS ? [`  … and ${tried.length - MOST_ROWS} more in compress.json`] : [];
+  const note = `SQNR in dB on a few samples; times the original's speed, those proven on ${evaluated ?? 0} samples without ~.`;
+  return [renderTable(columns, rows, WIDTH), ...more, ...paragraph(note, WIDTH, "  ")].join("\n");
+}
+
+/** Taken ones, proven ones, those that were looked at, and the others. */
+function rank(entry: Tried, taken: ReadonlySet<string>): number {
+  if (taken.has(entry.name)) return 0;
+  if (Object.keys(entry.proofs).length > 0) return 1;
+  return entry.proxy === undefined ? 3 : 2;
+}
+
+function speedOf({ proxy, proofs }: Tried, target: TargetName): string {
+  const proven = proofs[target]?.measurement.latency?.ratio?.median;
+  if (proven !== undefined) return formatRatio(proven);
+  const estimated = proxy?.speed[target];
+  return estimated === undefined ? "" : `~${formatRatio(estimated)}`;
+}
+
+function whyNot(entry: Tried, targets: readonly TargetName[]): string {
+  if (entry.why !== undefined) return entry.why.replace(/^[a-z0-9-]+: /, "");
+  for (const target of targets) {
+    const proof = entry.proofs[target];
+    if (proof === undefined || proof.ok) continue;
+    if (proof.measurement.error !== undefined) return `does not ${proof.measurement.error.stage}`;
+    const worst = proof.drops.find(({ ok }) => !ok);
+    if (worst !== undefined && !Number.isNaN(worst.bound)) return `may lose ${(100 * worst.bound).toFixed(1)}`;
+    return proof.measurement.latency?.verdict === "slower" ? "slower" : "disagrees";
+  }
+  return Object.keys(entry.proofs).length > 0 ? "another is better" : "not worth a proof";
+}
+
+function renderEnd({ ok, targets, seconds, timeUp, reused, tried, files, output }: CompressResult): string[] {
+  const kept = reused > 0 ? `, ${reused} of them taken from ${output}/compress.json` : "";
+  const cut = timeUp ? "; the time was up before everything was tried" : "";
+  const lines = paragraph(`${tried.length} candidates in ${seconds.toFixed(0)} s${kept}${cut}.`, WIDTH, "  ");
+  const names = files.flatMap((file) => file.targets).join(", ");
+  if (ok) return [...lines, `  OK on ${names}`];
+  const missing = targets.filter(({ file, notRunHere }) => file === undefined && notRunHere === undefined);
+  return [...lines, `  NOT OK: nothing keeps to the budget on ${missing.map(({ target }) => target).join(", ")}`];
+}

@@ -1,0 +1,353 @@
+/**
+ * @file The search: candidates are made and looked at on a few samples, those worth it are proven on each target, and nodes
+ * go back to float where too much is lost; for as long as there is time.
+ *
+ * The first candidate is proven before anything else, whatever the time: there is always something to leave. Half of the
+ * time then goes to looking at candidates. What is worth a proof is a front (choose.ts), sorted from the best to the safest;
+ * rounds of proofs look for the first within the budget on each target.
+ */
+import type { NodeSensitivity } from "../../analyze/sensitivity.ts";
+import type { TargetName } from "../../runtime/targets.ts";
+import { GraphError, messageOf, UnsupportedError } from "../../util/errors.ts";
+import type { Progress } from "../../util/progress.ts";
+import { type Candidate, candidateKey, candidateName } from "./candidate.ts";
+import {
+  type Entry,
+  front,
+  losesTooMuch,
+  nextProofs,
+  objective,
+  type Preference,
+  type Proof,
+  type ProxyResult,
+  winners,
+} from "./choose.ts";
+import { keepFloatVariants } from "./keep-float.ts";
+import { corrections, firstCandidates, forTarget, joined, variants } from "./space.ts";
+
+/** How work under a limit of time is told to stop, and says where it is. */
+export interface WorkContext {
+  readonly signal: AbortSignal | undefined;
+  readonly progress: Progress | undefined;
+}
+
+/** What the search asks of the world. */
+export interface Workbench {
+  /** Makes a candidate and looks at it. @throws UnsupportedError or GraphError where the model does not allow it. */
+  proxy(candidate: Candidate, context: WorkContext): Promise<ProxyResult>;
+  /** Proves candidates on a target; a text says why the target is not run here. */
+  verify(
+    target: TargetName,
+    candidates: readonly Candidate[],
+    context: WorkContext,
+  ): Promise<readonly Proof[] | { readonly notRunHere: string }>;
+  /** The nodes of a candidate by what quantizing each costs, the worst first. */
+  rank(candidate: Candidate, budgetMs: number, context: WorkContext): Promise<readonly NodeSensitivity[]>;
+}
+
+export interface SearchOptions {
+  readonly targets: readonly TargetName[];
+  /** Samples of the user are there: static-int8 is possible. */
+  readonly calibrated: boolean;
+  readonly originalBytes: number;
+  readonly prefer: Preference;
+  /** Milliseconds. */
+  readonly timeMs: number;
+  /** What an earlier run has found, by the candidates' keys. */
+  readonly known?: ReadonlyMap<string, KnownResult>;
+  readonly progress?: Progress;
+  readonly signal?: AbortSignal;
+  /** Default performance.now, in ms. */
+  readonly now?: () => number;
+}
+
+export interface KnownResult {
+  readonly proxy: ProxyResult;
+  readonly proofs: ReadonlyMap<TargetName, Proof>;
+}
+
+export interface SearchResult {
+  /** In the order in which they were tried. */
+  readonly entries: readonly Entry[];
+  readonly winners: ReadonlyMap<TargetName, Entry>;
+  readonly notRunHere: ReadonlyMap<TargetName, string>;
+  /** The ranking of nodes that was made last; undefined where none was needed, or the time was too short. */
+  readonly ranking: { readonly of: Entry; readonly nodes: readonly NodeSensitivity[] } | undefined;
+  /** The time was up before everything was tried. */
+  readonly timeUp: boolean;
+}
+
+/** Shares of the time after which no further candidate is looked at; keep-float comes after the first proofs. */
+const LOOKING = 0.5;
+const KEEPING = 0.85;
+/** Share of the time that one ranking of nodes may take. */
+const RANKING = 0.15;
+/** Files that are proven side by side: the original runs once for all. */
+const PER_ROUND = 3;
+/** Candidates whose nodes are ranked. */
+const MOST_RANKED = 2;
+const TIME_UP = "the time was up";
+
+/** @throws what the workbench throws, but for what a model does not allow; the signal's reason. */
+export function search(bench: Workbench, options: SearchOptions): Promise<SearchResult> {
+  return new Search(bench, options).run();
+}
+
+class Search {
+  readonly #bench: Workbench;
+  readonly #options: SearchOptions;
+  readonly #start: number;
+  readonly #now: () => number;
+  readonly #entries: Entry[] = [];
+  readonly #keys = new Map<string, Entry>();
+  readonly #hashes = new Map<string, Entry>();
+  readonly #notRunHere = new Map<TargetName, string>();
+  readonly #ranked = new Set<Entry>();
+  #ranking: SearchResult["ranking"];
+  #timeUp = false;
+
+  constructor(bench: Workbench, options: SearchOptions) {
+    this.#bench = bench;
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+    this.#start = this.#now();
+  }
+
+  async run(): Promise<SearchResult> {
+    const { targets, calibrated } = this.#options;
+    const first = firstCandidates(calibrated, targets);
+    for (const candidate of first) {
+      const entry = await this.#look(candidate, Number.POSITIVE_INFINITY);
+      if (entry?.proxy !== undefined) break;
+    }
+    await this.#prove(this.#usable().slice(0, 1), Number.POSITIVE_INFINITY);
+    await this.#lookAll(first);
+    await this.#improve();
+    for (;;) {
+      while (await this.#round());
+      if (!(await this.#keepFloat())) break;
+    }
+    return {
+      entries: this.#entries,
+      winners: this.#winners(),
+      notRunHere: this.#notRunHere,
+      ranking: this.#ranking,
+      timeUp: this.#timeUp,
+    };
+  }
+
+  /** Corrections, alone and together, then more and less of the model in 8 bits, then one target alone. */
+  async #improve(): Promise<void> {
+    const { targets } = this.#options;
+    const plain = this.#most((entry) => entry.candidate.scheme === "static-int8");
+    if (plain !== undefined) {
+      const tried = await this.#lookAll(corrections(plain.candidate));
+      const gained = tried.filter(({ proxy }) => proxy !== undefined && proxy.sqnr > plain.proxy!.sqnr);
+      const [best, second] = gained.toSorted((a, b) => b.proxy!.sqnr - a.proxy!.sqnr);
+      if (best !== undefined && second !== undefined) await this.#lookAll([joined(best.candidate, second.candidate)]);
+    }
+    const bases = new Set<Entry>();
+    for (const target of this.#measured()) {
+      const [best] = this.#front(target).filter(({ proxy }) => proxy!.sqnr >= PLAUSIBLE);
+      if (best !== undefined) bases.add(best);
+    }
+    const all = [...bases].map(({ candidate }) => candidate);
+    await this.#lookAll(all.flatMap(variants));
+    if (targets.length > 1) {
+      await this.#lookAll(all.flatMap((candidate) => targets.map((target) => forTarget(candidate, target))));
+    }
+  }
+
+  /** One round of proofs on all targets. False: there was nothing to prove, or no time. */
+  async #round(): Promise<boolean> {
+    const open = new Set<Entry>();
+    for (const target of this.#measured()) {
+      for (const entry of nextProofs(this.#front(target), target, PER_ROUND)) open.add(entry);
+    }
+    if (open.size === 0) return false;
+    if (this.#left() <= 0) {
+      this.#timeUp = true;
+      return false;
+    }
+    return this.#prove([...open], this.#left());
+  }
+
+  /** True where some were proven. */
+  async #prove(entries: readonly Entry[], limitMs: number): Promise<boolean> {
+    let proven = false;
+    for (const target of this.#measured()) {
+      const open = entries.filter(({ candidate, proofs }) => candidate.targets.includes(target) && !proofs.has(target));
+      if (open.length === 0) continue;
+      const candidates = open.map(({ candidate }) => candidate);
+      const result = await this.#within(limitMs, `proving ${plural(open.length, "file")} on ${target}`, (context) =>
+        this.#bench.verify(target, candidates, context),
+      );
+      if (result === undefined) return proven;
+      if ("notRunHere" in result) {
+        this.#notRunHere.set(target, result.notRunHere);
+        continue;
+      }
+      for (const [index, proof] of result.entries()) open[index]!.proofs.set(target, proof);
+      proven = true;
+    }
+    return proven;
+  }
+
+  /** Nodes of the best file that loses too much go back to float. False: nothing came of it. */
+  async #keepFloat(): Promise<boolean> {
+    const base = this.#ranked.size < MOST_RANKED ? this.#tooLossy() : undefined;
+    if (base === undefined) return false;
+    const { timeMs } = this.#options;
+    if (this.#elapsed() > KEEPING * timeMs) {
+      this.#timeUp = true;
+      return false;
+    }
+    this.#ranked.add(base);
+    const limit = RANKING * timeMs;
+    let nodes: readonly NodeSensitivity[] | undefined;
+    try {
+      nodes = await this.#within(2 * limit, `ranking nodes of ${base.name}`, (context) =>
+        this.#bench.rank(base.candidate, limit, context),
+      );
+    } catch (error) {
+      if (!isImpossible(error)) throw error;
+    }
+    if (nodes === undefined) return true;
+    this.#ranking = { of: base, nodes };
+    await this.#lookAll(keepFloatVariants(base.candidate, nodes), KEEPING);
+    return true;
+  }
+
+  /** The file that would be best for some target, lost too much there, and whose nodes are not ranked yet. */
+  #tooLossy(): Entry | undefined {
+    const { originalBytes, prefer } = this.#options;
+    const won = this.#winners();
+    let best: { readonly entry: Entry; readonly gain: number } | undefined;
+    for (const target of this.#measured()) {
+      const of = (entry: Entry): number => objective(entry, target, originalBytes, prefer);
+      const own = won.get(target);
+      const level = own === undefined ? 1 : of(own);
+      for (const entry of this.#entries) {
+        const proof = entry.proofs.get(target);
+        if (proof === undefined || !losesTooMuch(proof) || this.#ranked.has(entry)) continue;
+        const gain = level / of(entry);
+        // A hundredth of bytes and time is not worth ranking a model's nodes.
+        if (gain > 1.03 && (best === undefined || gain > best.gain)) best = { entry, gain };
+      }
+    }
+    return best?.entry;
+  }
+
+  async #lookAll(candidates: readonly Candidate[], share = LOOKING): Promise<Entry[]> {
+    const entries: Entry[] = [];
+    for (const candidate of candidates) {
+      const entry = await this.#look(candidate, share * this.#options.timeMs - this.#elapsed());
+      if (entry !== undefined) entries.push(entry);
+    }
+    return entries;
+  }
+
+  /** Undefined where it was tried before. */
+  async #look(candidate: Candidate, limitMs: number): Promise<Entry | undefined> {
+    this.#options.signal?.throwIfAborted();
+    const key = candidateKey(candidate);
+    if (this.#keys.has(key)) return undefined;
+    const entry: Entry = { candidate, name: candidateName(candidate, this.#options.targets), proofs: new Map() };
+    this.#keys.set(key, entry);
+    this.#entries.push(entry);
+    const known = this.#options.known?.get(key);
+    if (known !== undefined) {
+      entry.proxy = known.proxy;
+      for (const [target, proof] of known.proofs) entry.proofs.set(target, proof);
+    } else {
+      try {
+        entry.proxy = await this.#within(limitMs, entry.name, (context) => this.#bench.proxy(candidate, context));
+        if (entry.proxy === undefined) entry.why = TIME_UP;
+      } catch (error) {
+        if (!isImpossible(error)) throw error;
+        entry.why = messageOf(error);
+      }
+    }
+    if (entry.proxy === undefined) return entry;
+    const same = this.#hashes.get(entry.proxy.hash);
+    if (same === undefined) this.#hashes.set(entry.proxy.hash, entry);
+    else {
+      entry.why = `the same file as ${same.name}`;
+      entry.proxy = undefined;
+    }
+    return entry;
+  }
+
+  /** Work that is given up when its time is up: then undefined. */
+  async #within<T>(limitMs: number, what: string, work: (context: WorkContext) => Promise<T>): Promise<T | undefined> {
+    const { signal, progress } = this.#options;
+    if (limitMs <= 0) {
+      this.#timeUp = true;
+      return undefined;
+    }
+    const timer = Number.isFinite(limitMs) ? AbortSignal.timeout(Math.ceil(limitMs)) : undefined;
+    const signals = [signal, timer].filter((one) => one !== undefined);
+    const limited = signals.length === 0 ? undefined : AbortSignal.any(signals);
+    const named: Progress | undefined =
+      progress && ((task, done, total) => progress(`${this.#clock()}  ${what}: ${task}`, done, total));
+    named?.("starting", 0);
+    try {
+      return await work({ signal: limited, progress: named });
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (timer?.aborted !== true) throw error;
+      this.#timeUp = true;
+      return undefined;
+    }
+  }
+
+  /** "4:05 left". */
+  #clock(): string {
+    const seconds = Math.max(0, Math.round(this.#left() / 1000));
+    return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left`;
+  }
+
+  #elapsed(): number {
+    return this.#now() - this.#start;
+  }
+
+  #left(): number {
+    return this.#options.timeMs - this.#elapsed();
+  }
+
+  #measured(): TargetName[] {
+    return this.#options.targets.filter((target) => !this.#notRunHere.has(target));
+  }
+
+  #usable(): Entry[] {
+    return this.#entries.filter(({ proxy }) => proxy !== undefined);
+  }
+
+  #front(target: TargetName): Entry[] {
+    return front(this.#usable(), target, this.#options.originalBytes, this.#options.prefer);
+  }
+
+  #winners(): Map<TargetName, Entry> {
+    const { originalBytes, prefer } = this.#options;
+    return winners(this.#usable(), this.#measured(), originalBytes, prefer);
+  }
+
+  /** The entry with the best SQNR. */
+  #most(which: (entry: Entry) => boolean): Entry | undefined {
+    return this.#usable()
+      .filter(which)
+      .toSorted((a, b) => b.proxy!.sqnr - a.proxy!.sqnr)[0];
+  }
+}
+
+/** Decibels below which outputs have little to do with the original's: no base for variants. */
+const PLAUSIBLE = 10;
+
+/** What a model cannot take is no reason to stop. */
+function isImpossible(error: unknown): boolean {
+  return error instanceof UnsupportedError || error instanceof GraphError;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
