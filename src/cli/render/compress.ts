@@ -87,29 +87,51 @@ function renderRanking({ of, nodes }: NonNullable<CompressResult["ranking"]>): s
   return paragraph(`most noise in ${of}, each node alone: ${worst.join(", ")}`, WIDTH, "    ");
 }
 
-function renderTried({ tried, targets, input, evaluated, files }: CompressResult): string {
+function renderTried({ tried, targets, input, evaluated, files, budget }: CompressResult): string {
   const here = targets.filter(({ notRunHere }) => notRunHere === undefined).map(({ target }) => target);
   const taken = new Set(files.map(({ candidate }) => candidate.name));
   const columns: Column[] = [
-    { title: "tried", max: 40 },
+    { title: "tried", max: 60 },
     { title: "bytes", align: "right" },
-    { title: "SQNR", align: "right" },
+    { title: "dB", align: "right" },
     ...here.map((target): Column => ({ title: target, align: "right" })),
-    { title: "", max: 30 },
+    { title: "" },
   ];
-  const ordered = tried.toSorted((a, b) => rank(a, taken) - rank(b, taken));
-  const rows = ordered
+  const looked = tried.filter(({ proxy }) => proxy !== undefined).toSorted((a, b) => rank(a, taken) - rank(b, taken));
+  const rows = looked
     .slice(0, MOST_ROWS)
     .map((entry) => [
-      entry.name,
-      entry.proxy === undefined ? "" : formatRatio(entry.proxy.byteLength / input.byteLength),
-      entry.proxy === undefined ? "" : Number.isFinite(entry.proxy.sqnr) ? entry.proxy.sqnr.toFixed(1) : "∞",
+      shortName(entry),
+      formatRatio(entry.proxy!.byteLength / input.byteLength),
+      Number.isFinite(entry.proxy!.sqnr) ? entry.proxy!.sqnr.toFixed(1) : "∞",
       ...here.map((target) => speedOf(entry, target)),
-      taken.has(entry.name) ? "taken" : whyNot(entry, here),
+      taken.has(entry.name) ? "taken" : whyNot(entry, here, budget.kind === "points" ? "pt" : "%"),
     ]);
-  const more = tried.length > MOST_ROWS ? [`  … and ${tried.length - MOST_ROWS} more in compress.json`] : [];
-  const note = `SQNR in dB on a few samples; times the original's speed, those proven on ${evaluated ?? 0} samples without ~.`;
-  return [renderTable(columns, rows, WIDTH), ...more, ...paragraph(note, WIDTH, "  ")].join("\n");
+  const more = looked.length > MOST_ROWS ? [`  … and ${looked.length - MOST_ROWS} more in compress.json`] : [];
+  const note = `dB: SQNR on a few samples. Times the original's speed; with ~ estimated, without proven on ${evaluated ?? 0} samples.`;
+  return [renderTable(columns, rows, WIDTH), ...more, ...paragraph(note, WIDTH, "  "), ...renderDeclined(tried)].join(
+    "\n",
+  );
+}
+
+/** What came to nothing, by the reason. */
+function renderDeclined(tried: readonly Tried[]): string[] {
+  const byReason = new Map<string, string[]>();
+  for (const entry of tried) {
+    if (entry.proxy !== undefined || entry.why === undefined) continue;
+    const reason = entry.why.startsWith("the same file")
+      ? "make the same files as others"
+      : entry.why.replace(/\.$/, "");
+    byReason.set(reason, [...(byReason.get(reason) ?? []), shortName(entry)]);
+  }
+  return [...byReason].flatMap(([reason, names]) =>
+    paragraph(`Not in the table (${reason}): ${names.join("; ")}.`, WIDTH, "  "),
+  );
+}
+
+/** All schemes so far are of 8 bits. */
+function shortName({ name }: Tried): string {
+  return name.replace(/^([a-z]+)-int8/, "$1");
 }
 
 /** Taken ones, proven ones, those that were looked at, and the others. */
@@ -126,17 +148,16 @@ function speedOf({ proxy, proofs }: Tried, target: TargetName): string {
   return estimated === undefined ? "" : `~${formatRatio(estimated)}`;
 }
 
-function whyNot(entry: Tried, targets: readonly TargetName[]): string {
-  if (entry.why !== undefined) return entry.why.replace(/^[a-z0-9-]+: /, "");
+function whyNot(entry: Tried, targets: readonly TargetName[], unit: string): string {
   for (const target of targets) {
     const proof = entry.proofs[target];
     if (proof === undefined || proof.ok) continue;
     if (proof.measurement.error !== undefined) return `does not ${proof.measurement.error.stage}`;
     const worst = proof.drops.find(({ ok }) => !ok);
-    if (worst !== undefined && !Number.isNaN(worst.bound)) return `may lose ${(100 * worst.bound).toFixed(1)}`;
+    if (worst !== undefined && !Number.isNaN(worst.bound)) return `may lose ${(100 * worst.bound).toFixed(1)} ${unit}`;
     return proof.measurement.latency?.verdict === "slower" ? "slower" : "disagrees";
   }
-  return Object.keys(entry.proofs).length > 0 ? "another is better" : "not worth a proof";
+  return Object.keys(entry.proofs).length > 0 ? "good, not best" : "";
 }
 
 function renderEnd({ ok, targets, seconds, timeUp, reused, tried, files, output }: CompressResult): string[] {

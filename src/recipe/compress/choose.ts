@@ -106,7 +106,7 @@ export function nextProofs(sorted: readonly Entry[], target: TargetName, atMost:
   return [...new Set(Array.from({ length: atMost }, (_, index) => open[Math.round(index * step)]!))];
 }
 
-/** The proven entry to take for a target; undefined where none is within the budget. */
+/** The proven entry to take for a target: of those that are equally good, the one that loses least. */
 export function winner(
   entries: readonly Entry[],
   target: TargetName,
@@ -116,7 +116,12 @@ export function winner(
   const proven = entries.filter(
     ({ proofs, proxy }) => proofs.get(target)?.ok && proxy !== undefined && proxy.byteLength < original,
   );
-  return least(proven, (entry) => objective(entry, target, original, prefer));
+  const of = (entry: Entry): number => objective(entry, target, original, prefer);
+  const best = Math.min(...proven.map(of));
+  return least(
+    proven.filter((entry) => of(entry) <= best * (1 + EQUAL)),
+    ({ proxy }) => -proxy!.sqnr,
+  );
 }
 
 /** One file for several targets, where it is as good as each one's own. */
@@ -140,10 +145,9 @@ export function winners(
       ),
     );
   const shared = entries.filter(({ proofs }) => served.every((target) => proofs.get(target)?.ok));
-  const best = least(shared, excess);
-  if (served.length > 1 && best !== undefined && excess(best) <= 1 + EQUAL) {
-    for (const target of served) chosen.set(target, best);
-  }
+  const equal = shared.filter((entry) => excess(entry) <= 1 + EQUAL);
+  const best = least(equal, ({ proxy }) => -(proxy?.sqnr ?? 0));
+  if (served.length > 1 && best !== undefined) for (const target of served) chosen.set(target, best);
   return chosen;
 }
 
