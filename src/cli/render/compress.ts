@@ -97,7 +97,7 @@ function renderTried({ tried, targets, input, evaluated, files, budget }: Compre
     ...here.map((target): Column => ({ title: target, align: "right" })),
     { title: "" },
   ];
-  const looked = tried.filter(({ proxy }) => proxy !== undefined).toSorted((a, b) => rank(a, taken) - rank(b, taken));
+  const looked = tried.filter(isLooked).toSorted((a, b) => rank(a, taken) - rank(b, taken));
   const rows = looked
     .slice(0, MOST_ROWS)
     .map((entry) => [
@@ -114,11 +114,15 @@ function renderTried({ tried, targets, input, evaluated, files, budget }: Compre
   );
 }
 
+function isLooked({ proxy, why }: Tried): boolean {
+  return proxy !== undefined && why === undefined;
+}
+
 /** What came to nothing, by the reason. */
 function renderDeclined(tried: readonly Tried[]): string[] {
   const byReason = new Map<string, string[]>();
   for (const entry of tried) {
-    if (entry.proxy !== undefined || entry.why === undefined) continue;
+    if (isLooked(entry) || entry.why === undefined) continue;
     const reason = entry.why.startsWith("the same file")
       ? "make the same files as others"
       : entry.why.replace(/\.$/, "");

@@ -104,7 +104,12 @@ class Search {
   readonly #notRunHere = new Map<TargetName, string>();
   readonly #ranked = new Set<Entry>();
   #ranking: SearchResult["ranking"];
-  #timeUp = false;
+  /** Share of the time up to which candidates are looked at. */
+  #share = LOOKING;
+  /** Proofs or a ranking were left out for want of time. */
+  #cut = false;
+  /** Candidates that there was no time for: they may come again. */
+  readonly #skipped = new Map<string, Entry>();
 
   constructor(bench: Workbench, options: SearchOptions) {
     this.#bench = bench;
@@ -121,28 +126,32 @@ class Search {
       if (entry?.proxy !== undefined) break;
     }
     await this.#prove(this.#usable().slice(0, 1), Number.POSITIVE_INFINITY);
-    await this.#lookAll(first);
-    await this.#improve();
-    for (;;) {
-      while (await this.#round());
-      if (!(await this.#keepFloat())) break;
+    for (const share of [LOOKING, KEEPING]) {
+      this.#share = share;
+      await this.#lookAll(first);
+      await this.#improve();
+      do {
+        while (await this.#round());
+      } while (await this.#keepFloat());
     }
     return {
-      entries: this.#entries,
+      entries: [...this.#entries, ...this.#skipped.values()],
       winners: this.#winners(),
       notRunHere: this.#notRunHere,
       ranking: this.#ranking,
-      timeUp: this.#timeUp,
+      timeUp: this.#skipped.size > 0 || this.#cut,
     };
   }
 
   /** Corrections, alone and together, then more and less of the model in 8 bits, then one target alone. */
   async #improve(): Promise<void> {
     const { targets } = this.#options;
-    const plain = this.#most((entry) => entry.candidate.scheme === "static-int8");
-    if (plain !== undefined) {
+    const plain = this.#most(({ candidate }) => candidate.scheme === "static-int8" && !isCorrected(candidate));
+    if (plain !== undefined && this.#couldWin(plain)) {
       const tried = await this.#lookAll(corrections(plain.candidate));
-      const gained = tried.filter(({ proxy }) => proxy !== undefined && proxy.sqnr > plain.proxy!.sqnr);
+      const gained = tried.filter(
+        ({ proxy, why }) => proxy !== undefined && why === undefined && proxy.sqnr > plain.proxy!.sqnr,
+      );
       const [best, second] = gained.toSorted((a, b) => b.proxy!.sqnr - a.proxy!.sqnr);
       if (best !== undefined && second !== undefined) await this.#lookAll([joined(best.candidate, second.candidate)]);
     }
@@ -158,6 +167,18 @@ class Search {
     }
   }
 
+  /** Whether it would be the best file for a target if it lost nothing. */
+  #couldWin(entry: Entry): boolean {
+    const { originalBytes, prefer } = this.#options;
+    const won = this.#winners();
+    return this.#measured().some((target) => {
+      const of = (one: Entry): number => objective(one, target, originalBytes, prefer);
+      const own = won.get(target);
+      const rivals = own === undefined ? this.#front(target).filter(({ proxy }) => proxy!.sqnr >= SAFE) : [own];
+      return rivals.every((rival) => of(entry) <= of(rival) * 1.02);
+    });
+  }
+
   /** One round of proofs on all targets. False: there was nothing to prove, or no time. */
   async #round(): Promise<boolean> {
     const open = new Set<Entry>();
@@ -166,7 +187,7 @@ class Search {
     }
     if (open.size === 0) return false;
     if (this.#left() <= 0) {
-      this.#timeUp = true;
+      this.#cut = true;
       return false;
     }
     return this.#prove([...open], this.#left());
@@ -182,7 +203,10 @@ class Search {
       const result = await this.#within(limitMs, `proving ${plural(open.length, "file")} on ${target}`, (context) =>
         this.#bench.verify(target, candidates, context),
       );
-      if (result === undefined) return proven;
+      if (result === undefined) {
+        this.#cut = true;
+        return proven;
+      }
       if ("notRunHere" in result) {
         this.#notRunHere.set(target, result.notRunHere);
         continue;
@@ -199,7 +223,7 @@ class Search {
     if (base === undefined) return false;
     const { timeMs } = this.#options;
     if (this.#elapsed() > KEEPING * timeMs) {
-      this.#timeUp = true;
+      this.#cut = true;
       return false;
     }
     this.#ranked.add(base);
@@ -238,7 +262,7 @@ class Search {
     return best?.entry;
   }
 
-  async #lookAll(candidates: readonly Candidate[], share = LOOKING): Promise<Entry[]> {
+  async #lookAll(candidates: readonly Candidate[], share = this.#share): Promise<Entry[]> {
     const entries: Entry[] = [];
     for (const candidate of candidates) {
       const entry = await this.#look(candidate, share * this.#options.timeMs - this.#elapsed());
@@ -247,14 +271,12 @@ class Search {
     return entries;
   }
 
-  /** Undefined where it was tried before. */
+  /** Undefined where it was tried before, or there was no time. */
   async #look(candidate: Candidate, limitMs: number): Promise<Entry | undefined> {
     this.#options.signal?.throwIfAborted();
     const key = candidateKey(candidate);
     if (this.#keys.has(key)) return undefined;
     const entry: Entry = { candidate, name: candidateName(candidate, this.#options.targets), proofs: new Map() };
-    this.#keys.set(key, entry);
-    this.#entries.push(entry);
     const known = this.#options.known?.get(key);
     if (known !== undefined) {
       entry.proxy = known.proxy;
@@ -262,29 +284,30 @@ class Search {
     } else {
       try {
         entry.proxy = await this.#within(limitMs, entry.name, (context) => this.#bench.proxy(candidate, context));
-        if (entry.proxy === undefined) entry.why = TIME_UP;
       } catch (error) {
         if (!isImpossible(error)) throw error;
         entry.why = messageOf(error);
       }
+      if (entry.proxy === undefined && entry.why === undefined) {
+        entry.why = TIME_UP;
+        this.#skipped.set(key, entry);
+        return undefined;
+      }
     }
+    this.#keys.set(key, entry);
+    this.#skipped.delete(key);
+    this.#entries.push(entry);
     if (entry.proxy === undefined) return entry;
     const same = this.#hashes.get(entry.proxy.hash);
     if (same === undefined) this.#hashes.set(entry.proxy.hash, entry);
-    else {
-      entry.why = `the same file as ${same.name}`;
-      entry.proxy = undefined;
-    }
+    else entry.why = `the same file as ${same.name}`;
     return entry;
   }
 
   /** Work that is given up when its time is up: then undefined. */
   async #within<T>(limitMs: number, what: string, work: (context: WorkContext) => Promise<T>): Promise<T | undefined> {
     const { signal, progress } = this.#options;
-    if (limitMs <= 0) {
-      this.#timeUp = true;
-      return undefined;
-    }
+    if (limitMs <= 0) return undefined;
     const timer = Number.isFinite(limitMs) ? AbortSignal.timeout(Math.ceil(limitMs)) : undefined;
     const signals = [signal, timer].filter((one) => one !== undefined);
     const limited = signals.length === 0 ? undefined : AbortSignal.any(signals);
@@ -296,7 +319,6 @@ class Search {
     } catch (error) {
       signal?.throwIfAborted();
       if (timer?.aborted !== true) throw error;
-      this.#timeUp = true;
       return undefined;
     }
   }
@@ -320,7 +342,7 @@ class Search {
   }
 
   #usable(): Entry[] {
-    return this.#entries.filter(({ proxy }) => proxy !== undefined);
+    return this.#entries.filter(({ proxy, why }) => proxy !== undefined && why === undefined);
   }
 
   #front(target: TargetName): Entry[] {
@@ -342,6 +364,13 @@ class Search {
 
 /** Decibels below which outputs have little to do with the original's: no base for variants. */
 const PLAUSIBLE = 10;
+
+/** Decibels from which on outputs usually count as the same. */
+const SAFE = 20;
+
+function isCorrected({ step }: Candidate): boolean {
+  return ["equalize", "smoothQuant", "biasCorrection"].some((key) => Object.hasOwn(step, key));
+}
 
 /** What a model cannot take is no reason to stop. */
 function isImpossible(error: unknown): boolean {
