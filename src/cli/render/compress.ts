@@ -37,10 +37,27 @@ export function renderCompress(result: CompressResult): string {
   if (measured.length > 0) blocks.push("", renderConditions(measured, machine));
   blocks.push("", renderTried(result));
   const commands = [...new Set(targets.flatMap(({ command }) => command ?? []))];
-  if (commands.length > 0)
-    blocks.push("", "  To make it without a search:", ...commands.map((command) => `    ${plain(command)}`));
+  if (commands.length > 0) blocks.push("", "  To make it without a search:", ...commands.flatMap(breakCommand));
   blocks.push("", ...renderEnd(result));
   return blocks.join("\n");
+}
+
+/** A command in lines that a shell takes as one. */
+function breakCommand(command: string): string[] {
+  const parts: string[] = [];
+  for (const part of plain(command).split(/ (?=--?[a-z])/)) {
+    // Not within quotes.
+    const open = parts.length > 0 && parts.at(-1)!.split("'").length % 2 === 0;
+    if (open) parts.push(`${parts.pop()} ${part}`);
+    else parts.push(part);
+  }
+  const lines: string[] = [];
+  for (const part of parts) {
+    const line = lines.at(-1);
+    if (line !== undefined && line.length + part.length + 9 <= WIDTH) lines[lines.length - 1] = `${line} ${part}`;
+    else lines.push(part);
+  }
+  return lines.map((line, i) => `${i === 0 ? "    " : "      "}${line}${i < lines.length - 1 ? " \\" : ""}`);
 }
 
 function renderOutcome(outcome: TargetOutcome, { ranking }: CompressResult): string[] {

@@ -68,8 +68,9 @@ const MOST_SAMPLES = 500;
 const LEAST_SAMPLES = 30;
 /** Runs of the original's length that proofs come to, files and original together, in the half of the time that is theirs. */
 const EXPECTED_RUNS = 9;
-/** Milliseconds of timed runs in a proof, per file. */
+/** Milliseconds of timed runs in a proof, per file; where there is little time, that share of it. */
 const TIMING_MS = 1500;
+const TIMING_SHARE = 1 / 40;
 /** Samples on which nodes are ranked. */
 const RANKING_SAMPLES = 8;
 
@@ -137,7 +138,7 @@ export class NodeBench implements Workbench {
     candidates: readonly Candidate[],
     context: WorkContext,
   ): Promise<readonly Proof[] | { readonly notRunHere: string }> {
-    const { original, evaluation, budget, metrics, threads, seed } = this.#options;
+    const { original, evaluation, budget, metrics, threads, seed, timeMs } = this.#options;
     const made: Made[] = [];
     for (const candidate of candidates) made.push(await this.make(candidate, context));
     this.#samples ??= this.#affordable();
@@ -149,7 +150,8 @@ export class NodeBench implements Workbench {
       ],
       data: evaluation.kind === "path" ? { ...evaluation, limit: this.#samples } : evaluation,
       threads,
-      budgetMs: TIMING_MS * (made.length + 1),
+      // At least a few runs: 0 would be none.
+      budgetMs: Math.max(1, Math.min(TIMING_MS, TIMING_SHARE * timeMs)) * (made.length + 1),
       seed,
       metrics: { ...metrics, fallback: true },
     };

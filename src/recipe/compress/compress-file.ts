@@ -28,7 +28,7 @@ import { openWorkspace } from "../workspace.ts";
 import { NodeBench } from "./bench.ts";
 import { quantizeFlags, shellWord } from "./candidate.ts";
 import { type Entry, leastLoss, objective, type Preference, type Proof } from "./choose.ts";
-import { holdSamples, Looker } from "./looker.ts";
+import { Looker } from "./looker.ts";
 import {
   fingerprint,
   knownResults,
@@ -39,6 +39,7 @@ import {
   triedOf,
   writeRecord,
 } from "./record.ts";
+import { holdSamples, remembered } from "./samples.ts";
 import { type SearchResult, search } from "./search.ts";
 import { StaticFamilies } from "./static-family.ts";
 
@@ -148,8 +149,8 @@ export async function compressFile(path: string, options: CompressOptions = {}):
     const original = runnablePath(opened, () => workspace.path("original"));
     const { calibration, calibrated } = await calibrationFor(opened, original, options, runtime);
     const held = await holdSamples(calibration);
-    const threads = options.threads ?? 1;
-    looker = await Looker.open(original, targets, held, threads);
+    const { threads = 1, timeMs = 600_000 } = options;
+    looker = await Looker.open(original, targets, held, threads, timeMs);
     const cleaned = opened.model();
     await cleanUp(cleaned, { runtime, signal: options.signal }).catch((error) => Promise.reject(nameFile(error, path)));
     const settings: Settings = {
@@ -175,7 +176,7 @@ export async function compressFile(path: string, options: CompressOptions = {}):
       workspace,
       evaluation: evaluationFor(calibration, calibrated, options),
       samples: options.samples,
-      timeMs: options.timeMs ?? 600_000,
+      timeMs,
       budget: options.maxDrop ?? parseBudget("1pt"),
       metrics: options.metrics ?? {},
       threads,
@@ -191,7 +192,7 @@ export async function compressFile(path: string, options: CompressOptions = {}):
         calibrated,
         originalBytes: opened.byteLength,
         prefer: options.prefer ?? "balanced",
-        timeMs: shared.timeMs - (performance.now() - start),
+        timeMs: timeMs - (performance.now() - start),
         known: known && knownResults(known, shared.budget),
         progress: options.progress,
         signal: options.signal,
@@ -257,7 +258,7 @@ async function makeFiles(
   const here = targets.filter((target) => !found.notRunHere.has(target));
   const files: FileToWrite[] = [];
   for (const [entry, own] of served) {
-    const made = await bench.make(entry.candidate, { signal, progress });
+    const made = await bench.make(entry.candidate, { signal, progress, limitMs: Number.POSITIVE_INFINITY });
     if (made.hash !== entry.proxy!.hash) return undefined;
     const label = own.length === here.length ? SHARED : own.join("_");
     files.push({
@@ -333,7 +334,8 @@ async function calibrationFor(
   if (!calibrated) return { calibration: await open(4), calibrated };
   const all = await open(undefined);
   const third = all.length === undefined ? CALIBRATION_SAMPLES : Math.max(1, Math.floor(all.length / 3));
-  return { calibration: await open(options.calibrationSamples ?? Math.min(CALIBRATION_SAMPLES, third)), calibrated };
+  const limit = options.calibrationSamples ?? Math.min(CALIBRATION_SAMPLES, third);
+  return { calibration: remembered(await open(limit)), calibrated };
 }
 
 function evaluationFor(

@@ -25,7 +25,12 @@ export function fakeProof({ loss, speed }: Pick<FakeFile, "loss" | "speed">, tar
   return {
     measurement: {
       name: "file",
-      latency: { p50: 1 / speed, p95: 1 / speed, ratio: { median: speed, low: speed, high: speed, count: 10 }, verdict },
+      latency: {
+        p50: 1 / speed,
+        p95: 1 / speed,
+        ratio: { median: speed, low: speed, high: speed, count: 10 },
+        verdict,
+      },
     },
     judgement: { usable: true, agreement: "agrees", findings: [], problems: [] },
     drops: [drop],

@@ -8,35 +8,17 @@ import { compareLatency } from "../../measure/latency.ts";
 import { createAnyRuntime, createRuntime } from "../../runtime/create-node.ts";
 import type { Runtime, Session, Tensors } from "../../runtime/runtime.ts";
 import { TARGETS, type TargetName } from "../../runtime/targets.ts";
-import type { DataSource, Sample } from "../../step/data.ts";
+import type { Sample } from "../../step/data.ts";
 import { UnsupportedError } from "../../util/errors.ts";
 import { checkCancelled } from "../../util/progress.ts";
 import type { ProxyResult } from "./choose.ts";
 import type { WorkContext } from "./search.ts";
 
-/** Milliseconds of timed runs for one structure and target. */
+/** Milliseconds of timed runs for one structure and target; where there is little time, that share of it. */
 const TIMING_MS = 600;
+const TIMING_SHARE = 1 / 100;
 const TIMED_FEEDS = 4;
 const ROUNDS = 5;
-/** Samples that are held: fewer where they are large. */
-const HELD_SAMPLES = 16;
-const HELD_BYTES = 128e6;
-
-/** Spread over a source of known length, else the first ones; at least one. */
-export async function holdSamples(source: DataSource, count = HELD_SAMPLES): Promise<Sample[]> {
-  const stride = source.length === undefined ? 1 : Math.max(1, Math.floor(source.length / count));
-  const held: Sample[] = [];
-  let bytes = 0;
-  let index = 0;
-  for await (const sample of source.samples()) {
-    if (index++ % stride !== 0) continue;
-    bytes += Object.values(sample.inputs).reduce((sum, { byteLength }) => sum + byteLength, 0);
-    if (held.length > 0 && (held.length >= count || bytes > HELD_BYTES)) break;
-    held.push(sample);
-  }
-  return held;
-}
-
 interface Place {
   /** Undefined: only to compare outputs, where no target's runtime runs in this process. */
   readonly target: TargetName | undefined;
@@ -53,13 +35,21 @@ export class Looker {
   readonly #samples: readonly Sample[];
   readonly #reference: readonly Tensors[];
   readonly #threads: number;
+  readonly #timingMs: number;
   readonly #speeds = new Map<string, number>();
 
-  private constructor(places: readonly Place[], samples: readonly Sample[], reference: Tensors[], threads: number) {
+  private constructor(
+    places: readonly Place[],
+    samples: readonly Sample[],
+    reference: Tensors[],
+    threads: number,
+    timeMs: number,
+  ) {
     this.#places = places;
     this.#samples = samples;
     this.#reference = reference;
     this.#threads = threads;
+    this.#timingMs = Math.max(1, Math.min(TIMING_MS, TIMING_SHARE * timeMs));
   }
 
   /** @throws UnsupportedError where a target's runtime does not load or run the original. */
@@ -68,6 +58,7 @@ export class Looker {
     targets: readonly TargetName[],
     samples: readonly Sample[],
     threads: number,
+    timeMs: number,
   ): Promise<Looker> {
     const places: Place[] = [];
     try {
@@ -81,7 +72,7 @@ export class Looker {
       if (places.length === 0) await open(undefined, await createAnyRuntime());
       const reference: Tensors[] = [];
       for (const { inputs } of samples) reference.push(await places[0]!.original.run(inputs));
-      return new Looker(places, samples, reference, threads);
+      return new Looker(places, samples, reference, threads, timeMs);
     } catch (error) {
       for (const place of places) await place.original.release();
       if (error instanceof Error && /^(Unsupported|Input|Option)Error$/.test(error.name)) throw error;
@@ -172,7 +163,7 @@ export class Looker {
         { name: "candidate", session },
       ],
       feeds,
-      { budgetMs: TIMING_MS, minRounds: ROUNDS, warmup: 1, signal },
+      { budgetMs: this.#timingMs, minRounds: ROUNDS, warmup: 1, signal },
     );
     place.latency = sessions[0]!.p50;
     this.#speeds.set(key, sessions[1]!.ratio!.median);

@@ -23,13 +23,18 @@ import {
   winners,
 } from "./choose.ts";
 import { keepFloatVariants } from "./keep-float.ts";
-import { corrections, firstCandidates, forTarget, joined, variants } from "./space.ts";
+import { corrections, firstCandidates, forTarget, joined, laterCandidates, variants } from "./space.ts";
 
 /** How work under a limit of time is told to stop, and says where it is. */
 export interface WorkContext {
   readonly signal: AbortSignal | undefined;
   readonly progress: Progress | undefined;
+  /** Milliseconds that there are; Infinity where the work is done whatever it takes. */
+  readonly limitMs: number;
 }
+
+/** Thrown by work that is sure to take longer than there is time: it is not begun. */
+export class NoTimeError extends Error {}
 
 /** What the search asks of the world. */
 export interface Workbench {
@@ -128,7 +133,7 @@ class Search {
     await this.#prove(this.#usable().slice(0, 1), Number.POSITIVE_INFINITY);
     for (const share of [LOOKING, KEEPING]) {
       this.#share = share;
-      await this.#lookAll(first);
+      await this.#lookAll(share === LOOKING ? first : [...first, ...laterCandidates(calibrated, targets)]);
       await this.#improve();
       do {
         while (await this.#round());
@@ -315,10 +320,10 @@ class Search {
       progress && ((task, done, total) => progress(`${this.#clock()}  ${what}: ${task}`, done, total));
     named?.("starting", 0);
     try {
-      return await work({ signal: limited, progress: named });
+      return await work({ signal: limited, progress: named, limitMs });
     } catch (error) {
       signal?.throwIfAborted();
-      if (timer?.aborted !== true) throw error;
+      if (timer?.aborted !== true && !(error instanceof NoTimeError)) throw error;
       return undefined;
     }
   }

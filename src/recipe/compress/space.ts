@@ -4,26 +4,39 @@
 import type { TargetName } from "../../runtime/targets.ts";
 import { type Candidate, hasOption } from "./candidate.ts";
 
-/** Observers of static-int8, in the order in which they are tried. All of them watch in one calibration. */
-export const TRIED_OBSERVERS = ["min-max", "mse", "percentile", "entropy", "histogram"] as const;
+/**
+ * Observers of static-int8, in the order in which they are tried. Those of a group watch in one calibration: the first
+ * one alone, so that there soon is something to prove; observers cost more time than the model they watch.
+ */
+export const OBSERVER_GROUPS = [["min-max"], ["mse", "percentile"], ["auto"], ["entropy", "histogram"]] as const;
 
 /** Weights of fewer elements are computed in 8 bits nowhere in the space: the calibration covers all of it. */
 export const LEAST_ELEMENTS = 256;
 
 const known = ({ scheme, step }: Candidate): boolean => Object.keys(step).every((key) => hasOption(scheme, key));
 
-/** The first one is proven before others are looked at. */
-export function firstCandidates(calibrated: boolean, targets: readonly TargetName[]): Candidate[] {
-  const statics: Candidate[] = [{}, ...TRIED_OBSERVERS.slice(1).map((observer) => ({ observer }))].map((step) => ({
+const observed = (groups: readonly (readonly string[])[], targets: readonly TargetName[]): Candidate[] =>
+  groups.flat().map((observer) => ({
     scheme: "static-int8",
-    step,
+    // The default needs no flag.
+    step: observer === "min-max" ? {} : { observer },
     targets,
   }));
+
+/** The first one is proven before others are looked at. */
+export function firstCandidates(calibrated: boolean, targets: readonly TargetName[]): Candidate[] {
   const free: Candidate[] = [
-    { scheme: "dynamic-int8", step: {}, targets },
     { scheme: "weight-int8", step: {}, targets },
+    { scheme: "dynamic-int8", step: {}, targets },
   ];
-  return [...(calibrated ? statics : []), ...free].filter(known);
+  if (!calibrated) return free;
+  const [first, ...others] = observed(OBSERVER_GROUPS.slice(0, 2), targets);
+  return [first!, ...free, ...others].filter(known);
+}
+
+/** What is tried where there is time left after the first proofs. */
+export function laterCandidates(calibrated: boolean, targets: readonly TargetName[]): Candidate[] {
+  return calibrated ? observed(OBSERVER_GROUPS.slice(2), targets).filter(known) : [];
 }
 
 /** What may win accuracy back without a byte or a moment more. */

@@ -20,13 +20,16 @@ import { parseOptions } from "../../step/run.ts";
 import type { StepReport } from "../../step/step.ts";
 import { UnsupportedError } from "../../util/errors.ts";
 import { type Candidate, stepOptions } from "./candidate.ts";
-import type { WorkContext } from "./search.ts";
-import { LEAST_ELEMENTS, TRIED_OBSERVERS } from "./space.ts";
+import { NoTimeError, type WorkContext } from "./search.ts";
+import { LEAST_ELEMENTS, OBSERVER_GROUPS } from "./space.ts";
 
 /** A copy with weights that are the same bytes. */
 export function copyModel(model: Model): Model {
   return fromOnnx(toOnnx(model), model.external);
 }
+
+/** Calibrations that SmoothQuant with a choice of alphas, and calibrating again, come to. */
+const SMOOTHING = 4;
 
 function nothingToCorrect({ equalize, smoothQuant }: StaticOptions): UnsupportedError {
   const names = [equalize ? "cross-layer-equalization" : "", smoothQuant === 0 ? "" : "smooth-quant"];
@@ -50,6 +53,8 @@ export class StaticFamilies {
   readonly #runtime: Runtime;
   readonly #calibration: DataSource;
   readonly #families = new Map<string, Family>();
+  /** What the first calibration took. */
+  #calibrationMs: number | undefined;
 
   /** @param cleaned the model after clean-up. */
   constructor(cleaned: Model, runtime: Runtime, calibration: DataSource) {
@@ -74,6 +79,7 @@ export class StaticFamilies {
     const model = copyModel(family.float);
     const prepared = await this.#calibrated(model, options, family, context);
     const main = convert(prepared, { unseen: "float" });
+    if (options.biasCorrection === "empirical") this.#expect(2, context);
     const step = { ...context, runtime: this.#runtime, calibration: this.#calibration };
     const after = await correctAfter(model, copyModel(family.float), options, step);
     for (const graph of model.graphs()) graph.sort();
@@ -81,11 +87,18 @@ export class StaticFamilies {
     return { model, report: joinReports([...family.reports, main, ...(after === undefined ? [] : [after])]) };
   }
 
+  /** @throws NoTimeError where work that takes so many calibrations has no chance. */
+  #expect(calibrations: number, { limitMs }: WorkContext): void {
+    if (calibrations * (this.#calibrationMs ?? 0) > limitMs) throw new NoTimeError("the time was up");
+  }
+
   async #family(options: StaticOptions, context: WorkContext): Promise<Family> {
     const { equalize, smoothQuant } = options;
     const key = JSON.stringify([equalize, smoothQuant]);
     const known = this.#families.get(key);
     if (known !== undefined) return known;
+    if (smoothQuant !== 0) this.#expect(SMOOTHING, context);
+    else if (equalize) this.#expect(2, context);
     const float = copyModel(this.#cleaned);
     const step = { ...context, runtime: this.#runtime, calibration: this.#calibration };
     const reports = await correctBefore(float, options, step);
@@ -113,8 +126,11 @@ export class StaticFamilies {
   async #calibrate(family: Family, observer: string, options: StaticOptions, context: WorkContext): Promise<void> {
     const model = copyModel(family.float);
     const feeds = await firstFeeds(this.#calibration);
-    const corrected = family.reports.length > 0;
-    const names = new Set<string>(corrected ? [observer] : [observer, ...TRIED_OBSERVERS]);
+    const group = OBSERVER_GROUPS.find((names) => (names as readonly string[]).includes(observer));
+    // On a corrected model only the observer that was best without is asked for.
+    const names: readonly string[] = family.reports.length > 0 || group === undefined ? [observer] : group;
+    this.#expect(names.length === 1 && observer === "min-max" ? 1 : 1 + names.length, context);
+    const start = performance.now();
     const all: Prepared[] = [];
     for (const name of names) {
       const given = {
@@ -128,5 +144,6 @@ export class StaticFamilies {
     const [first, ...rest] = all;
     await calibrateTogether([first!, ...rest], this.#calibration, { ...context, runtime: this.#runtime });
     for (const prepared of all) family.calibrated.set(prepared.options.observer!, prepared);
+    this.#calibrationMs ??= performance.now() - start;
   }
 }
