@@ -215,20 +215,15 @@ for (const name of names) {
   console.log(`\n${name}`);
   const outcome = await runModel(name);
   outcomes.push(outcome);
-  const cells = (row: Row): string[] => [
-    row.name,
-    row.target,
-    String(row.bytes),
-    row.speed?.toFixed(2) ?? "",
-    row.bound === undefined ? "" : (100 * row.bound).toFixed(2),
-    row.error ?? (row.ok ? "within" : "no"),
-  ];
-  console.log(
-    formatTable([
-      ["file", "target", "bytes", "speed", "may lose (pt)", "budget"],
-      ...[...outcome.compressed, ...outcome.grid].map(cells),
-    ]),
-  );
+  const cells = (row: Row): Readonly<Record<string, string | number>> => ({
+    file: row.name,
+    target: row.target,
+    bytes: row.bytes,
+    speed: row.speed?.toFixed(2) ?? "",
+    "may lose (pt)": row.bound === undefined ? "" : (100 * row.bound).toFixed(2),
+    budget: row.error ?? (row.ok ? "within" : "no"),
+  });
+  console.log(formatTable([...outcome.compressed, ...outcome.grid].map(cells)));
   for (const { target, met, text } of outcome.verdicts)
     console.log(`  ${met ? "met   " : "MISSED"} ${target}: ${text}`);
   console.log(

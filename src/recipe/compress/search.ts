@@ -130,7 +130,7 @@ class Search {
       const entry = await this.#look(candidate, Number.POSITIVE_INFINITY);
       if (entry?.proxy !== undefined) break;
     }
-    await this.#prove(this.#usable().slice(0, 1), Number.POSITIVE_INFINITY);
+    await this.#prove(this.#usable().slice(0, 1), true);
     for (const share of [LOOKING, KEEPING]) {
       this.#share = share;
       await this.#lookAll(share === LOOKING ? first : [...first, ...laterCandidates(calibrated, targets)]);
@@ -195,16 +195,17 @@ class Search {
       this.#cut = true;
       return false;
     }
-    return this.#prove([...open], this.#left());
+    return this.#prove([...open], false);
   }
 
-  /** True where some were proven. */
-  async #prove(entries: readonly Entry[], limitMs: number): Promise<boolean> {
+  /** True where some were proven. @param always whatever the time. */
+  async #prove(entries: readonly Entry[], always: boolean): Promise<boolean> {
     let proven = false;
     for (const target of this.#measured()) {
       const open = entries.filter(({ candidate, proofs }) => candidate.targets.includes(target) && !proofs.has(target));
       if (open.length === 0) continue;
       const candidates = open.map(({ candidate }) => candidate);
+      const limitMs = always ? Number.POSITIVE_INFINITY : this.#left();
       const result = await this.#within(limitMs, `proving ${plural(open.length, "file")} on ${target}`, (context) =>
         this.#bench.verify(target, candidates, context),
       );
