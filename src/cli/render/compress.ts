@@ -142,7 +142,7 @@ function renderDeclined(tried: readonly Tried[]): string[] {
     if (isLooked(entry) || entry.why === undefined) continue;
     const reason = entry.why.startsWith("the same file")
       ? "make the same files as others"
-      : entry.why.replace(/\.$/, "");
+      : entry.why.replace(/^[a-z]+: /, "").replace(/\.$/, "");
     byReason.set(reason, [...(byReason.get(reason) ?? []), shortName(entry)]);
   }
   return [...byReason].flatMap(([reason, names]) =>

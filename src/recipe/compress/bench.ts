@@ -167,10 +167,12 @@ export class NodeBench implements Workbench {
     const samples = looker.samples.slice(0, RANKING_SAMPLES);
     const data = { name: calibration.name, length: samples.length, samples: () => samples };
     const { equalize: _, smoothQuant: _s, biasCorrection: _b, ...step } = stepOptions(candidate);
-    const scheme = await openScheme(candidate.scheme, async () => copyModel(float), step, {
-      runtime,
-      calibration: data,
-      ...context,
+    const own = { runtime, calibration: data, ...context };
+    const open = async (): Promise<Model> => copyModel(float);
+    // Where a scheme computes nothing in 8 bits, all that it does is to store weights.
+    const scheme = await openScheme(candidate.scheme, open, step, own).catch((error) => {
+      if (candidate.scheme === "weight-int8" || !(error instanceof UnsupportedError)) throw error;
+      return openScheme("weight-int8", open, { target: step["target"] }, own);
     });
     const bytes = joinChunks(encodeModel(toOnnx(float)));
     const found = await sensitivity({ ...scheme, original: { bytes }, runtime, data, budgetMs, ...context });

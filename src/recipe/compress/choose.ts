@@ -54,8 +54,9 @@ export function losesTooMuch({ ok, measurement }: Proof): boolean {
 
 /** Estimates of speed below it are not worth a proof. */
 const SLOWER = 0.95;
-/** Differences of the objective that are noise. */
+/** Differences of the objective that are noise: of proven files, and of those that were timed for a moment. */
 const EQUAL = 0.02;
+const ESTIMATED_EQUAL = 0.05;
 
 /** The smaller, the better: 1 is the original. Measured speed counts before estimated one. */
 export function objective(entry: Entry, target: TargetName, original: number, prefer: Preference): number {
@@ -77,7 +78,8 @@ export function speedOf({ proxy, proofs }: Entry, target: TargetName): number {
  * before it. Along the list the loss of the task falls, too, so the first within the budget can be looked for.
  */
 export function front(entries: readonly Entry[], target: TargetName, original: number, prefer: Preference): Entry[] {
-  const rank = (entry: Entry): number => Math.round(Math.log(objective(entry, target, original, prefer)) / EQUAL);
+  const rank = (entry: Entry): number =>
+    Math.round(Math.log(objective(entry, target, original, prefer)) / ESTIMATED_EQUAL);
   const fitting = entries.filter(
     ({ candidate, proxy }) =>
       candidate.targets.includes(target) && proxy !== undefined && (proxy.speed[target] ?? 1) >= SLOWER,

@@ -302,7 +302,12 @@ function outcomes(
       best: triedOf(entry),
       proof: entry.proofs.get(target),
       objective: objective(entry, target, opened.byteLength, options.prefer ?? "balanced"),
-      command: commandFor(entry, opened.path, file ?? join(output, `best.${target}.onnx`), options),
+      command: commandFor(
+        entry,
+        opened.path,
+        file ?? join(output, `${basename(opened.path, extname(opened.path))}.best.onnx`),
+        options,
+      ),
       ...(original && { original }),
     };
   });
