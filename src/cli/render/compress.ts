@@ -82,11 +82,11 @@ function renderOutcome(outcome: TargetOutcome, { ranking }: CompressResult): str
     row("error", `does not ${measurement.error.stage}: ${measurement.error.message}`);
   else row("agreement", agreementText(measurement));
   for (const metric of measurement.metrics ?? []) row(metric.name, describeMetric(metric));
-  const before = original?.files[0]?.latency;
+  const before = proof.originalMs;
   if (measurement.latency !== undefined && before !== undefined) {
     row(
       "latency p50",
-      `${formatMilliseconds(before.p50)} → ${formatMilliseconds(measurement.latency.p50)}, ${speedCell(measurement)}`,
+      `${formatMilliseconds(before)} → ${formatMilliseconds(measurement.latency.p50)}, ${speedCell(measurement)}`,
     );
   }
   for (const drop of drops) lines.push(...paragraph(`${drop.ok ? "✓" : "!"} ${drop.text}`, WIDTH, "    "));

@@ -32,6 +32,8 @@ export interface ProxyResult {
 /** What the samples of the evaluation say on one target. */
 export interface Proof {
   readonly measurement: FileMeasurement;
+  /** The original's median beside it, in milliseconds. */
+  readonly originalMs?: number;
   readonly judgement: Judgement;
   readonly drops: readonly Drop[];
   /** Usable, not slower, and within the budget. */

@@ -17,5 +17,6 @@ export function proofOf(result: TargetMeasurement, file: FileMeasurement, budget
   const drops = judgeDrops([{ ...result, files: [original!, file] }], budget);
   // The same as `tersor verify` wants, and the budget.
   const ok = judgement.usable && file.latency?.verdict !== "slower" && drops.every((drop) => drop.ok);
-  return { measurement: file, judgement, drops, ok };
+  const originalMs = original!.latency?.p50;
+  return { measurement: file, ...(originalMs !== undefined && { originalMs }), judgement, drops, ok };
 }

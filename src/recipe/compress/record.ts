@@ -3,7 +3,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import type { FileMeasurement, TargetMeasurement } from "../../analyze/job.ts";
+import type { TargetMeasurement } from "../../analyze/job.ts";
 import type { Budget } from "../../measure/budget.ts";
 import type { TargetName } from "../../runtime/targets.ts";
 import type { Sample } from "../../step/data.ts";
@@ -86,12 +86,12 @@ export function knownResults(record: SearchRecord, budget: Budget): Map<string, 
   for (const { proxy, proofs, ...candidate } of record.tried) {
     if (proxy === undefined) continue;
     const judged = new Map<TargetName, Proof>();
-    for (const [target, { measurement }] of Object.entries(proofs) as [
-      TargetName,
-      { measurement: FileMeasurement },
-    ][]) {
+    for (const [target, proof] of Object.entries(proofs) as [TargetName, Proof][]) {
       const original = record.originals.find((result) => result.target === target);
-      if (original !== undefined) judged.set(target, proofOf(original, measurement, budget));
+      if (original === undefined) continue;
+      // Its own round's original, not the last one's.
+      const { originalMs } = proof;
+      judged.set(target, { ...proofOf(original, proof.measurement, budget), originalMs });
     }
     known.set(candidateKey(candidate), { proxy, proofs: judged });
   }
