@@ -18,6 +18,7 @@ export type { RecordableSession, Recording } from "./data/record.ts";
 export { type RecordOptions, record } from "./data/record-node.ts";
 export { externalDataFromFolder, readModelFile, writeModelFile } from "./onnx/file-node.ts";
 export { compareFiles, ledgerOfFiles } from "./recipe/compare-files.ts";
+export { type CompressOptions, type CompressResult, compressFile } from "./recipe/compress/compress-file.ts";
 export { type OpenModel, openModel } from "./recipe/open.ts";
 export { type QuantizeFileOptions, type QuantizeFileResult, quantizeFile } from "./recipe/quantize-file.ts";
 export { detailsOfFiles, type FileDetailsOptions, scanFile, writeReport } from "./recipe/report-file.ts";

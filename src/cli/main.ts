@@ -5,6 +5,7 @@
 import { Command, CommanderError } from "commander";
 import { TersorError } from "../util/errors.ts";
 import { VERSION } from "../version.ts";
+import { addCompress } from "./commands/compress.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addInspect } from "./commands/inspect.ts";
 import { addQuantize } from "./commands/quantize.ts";
@@ -45,6 +46,7 @@ const program = new Command("tersor")
 
 addInspect(program, cancel.signal);
 addQuantize(program, cancel.signal);
+addCompress(program, cancel.signal);
 addVerify(program, cancel.signal);
 addDoctor(program, cancel.signal);
 for (const command of program.commands) command.exitOverride().showHelpAfterError("(use --help for what there is)");

@@ -22,23 +22,39 @@ export interface CalibrateContext {
  * @returns The number of samples; 0 where nothing is observed, for which nothing runs.
  * @throws InputError where the source has no samples; what the runtime throws; the signal's reason.
  */
-export async function calibrate(prepared: Prepared, data: DataSource, context: CalibrateContext): Promise<number> {
-  const { model, observers, auto, failed, options, saturation } = prepared;
-  if (observers.size === 0) return 0;
+export function calibrate(prepared: Prepared, data: DataSource, context: CalibrateContext): Promise<number> {
+  return calibrateTogether([prepared], data, context);
+}
+
+/**
+ * The same for several preparations of one model object, which differ in their observers: the model runs once for all.
+ * The first one's `budget` counts.
+ */
+export async function calibrateTogether(
+  all: readonly [Prepared, ...Prepared[]],
+  data: DataSource,
+  { runtime, progress, signal }: CalibrateContext,
+): Promise<number> {
+  const [{ model, options }] = all;
+  const points = new Set(all.flatMap(({ observers }) => [...observers.keys()]));
+  if (points.size === 0) return 0;
   const observe = (point: Value, tensor: Tensor): void => {
-    if (!isFloatingPoint(tensor.dtype)) failed.set(point, `${point} is ${tensor.dtype}, not float`);
-    if (failed.has(point)) return;
-    try {
-      observers.get(point)!.observe(tensor.floats(), tensor.dims);
-      auto.observe(point, tensor);
-      saturation.observe(point, tensor);
-    } catch (error) {
-      failed.set(point, `${point}: ${messageOf(error)}`);
-    }
+    for (const prepared of all) if (prepared.observers.has(point)) show(prepared, point, tensor);
   };
-  const { runtime, progress, signal } = context;
   const limits = { budget: options.budget * 1e6, progress, signal };
-  const samples = await collect(model, runtime, [...observers.keys()], data, observe, limits);
-  prepared.samples += samples;
+  const samples = await collect(model, runtime, [...points], data, observe, limits);
+  for (const prepared of all) if (prepared.observers.size > 0) prepared.samples += samples;
   return samples;
+}
+
+function show({ observers, auto, failed, saturation }: Prepared, point: Value, tensor: Tensor): void {
+  if (!isFloatingPoint(tensor.dtype)) failed.set(point, `${point} is ${tensor.dtype}, not float`);
+  if (failed.has(point)) return;
+  try {
+    observers.get(point)!.observe(tensor.floats(), tensor.dims);
+    auto.observe(point, tensor);
+    saturation.observe(point, tensor);
+  } catch (error) {
+    failed.set(point, `${point}: ${messageOf(error)}`);
+  }
 }
