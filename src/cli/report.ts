@@ -2,13 +2,16 @@
  * @file What `--report` writes for each command: its result, and what only a report looks at.
  */
 import type { DoctorGroup } from "../analyze/doctor.ts";
+import { describeMetric } from "../analyze/metric-text.ts";
+import type { CompressWinner } from "../analyze/report/compress-report.ts";
 import { type ReportAbout, shellCommand } from "../analyze/report/page.ts";
 import type { VerifyReport } from "../analyze/report/verify-report.ts";
 import type { Machine } from "../measure/machine.ts";
 import type { SaturationScan } from "../quantize/saturation/scan.ts";
 import { ledgerOfFiles } from "../recipe/compare-files.ts";
+import type { CompressResult } from "../recipe/compress/compress-file.ts";
 import type { QuantizeFileResult } from "../recipe/quantize-file.ts";
-import { detailsOfFiles, travelSizes, writeReport } from "../recipe/report-file.ts";
+import { detailsOfFiles, scanFile, travelSizes, writeReport } from "../recipe/report-file.ts";
 import type { FileSensitivity } from "../recipe/sensitivity-file.ts";
 import type { Progress } from "../util/progress.ts";
 import { loadSpec, type MeasureFlags } from "./flags.ts";
@@ -74,4 +77,60 @@ export function reportDoctor(
   },
 ): void {
   writeReport(path, { kind: "doctor", ...aboutRun(flags.seed), ...found });
+}
+
+export async function reportCompress(
+  path: string,
+  flags: Pick<MeasureFlags, "data" | "shape" | "seed" | "allowExternalOutside"> & { readonly time: number },
+  result: CompressResult,
+  run: Run,
+): Promise<void> {
+  const { input, files, targets, budget, seconds, ok, machine } = result;
+  const winners: CompressWinner[] = [];
+  for (const { target, file: name, proof } of targets) {
+    const file = files.find((entry) => entry.path === name);
+    const original = result.originals.find((measured) => measured.target === target);
+    if (file === undefined || proof === undefined || original?.files[0] === undefined) continue;
+    const { data, shape, seed, allowExternalOutside } = flags;
+    winners.push({
+      target,
+      path: file.path,
+      byteLength: file.byteLength,
+      ...(file.compressed && { compressed: file.compressed }),
+      settings: file.candidate.name,
+      measurement: { ...original, files: [original.files[0], proof.measurement] },
+      drops: proof.drops,
+      report: file.report,
+      saturation: scanFile(file.path, allowExternalOutside),
+      ledger: await ledgerOfFiles(input.path, file.path, allowExternalOutside),
+      details: await detailsOfFiles(input.path, file.path, { data, shape, seed, allowExternalOutside }, run),
+    });
+  }
+  const tried = result.tried.map(({ name, proxy, proofs, why }) => {
+    const proven = Object.values(proofs).find((proof) => proof !== undefined);
+    const metric = proven?.measurement.metrics?.[0];
+    const speed = Object.fromEntries(
+      Object.entries(proofs).flatMap(([target, proof]) => {
+        const ratio = proof?.measurement.latency?.ratio;
+        return ratio === undefined ? [] : [[target, ratio] as const];
+      }),
+    );
+    const taken = winners.filter(({ settings }) => settings === name).map(({ target }) => target);
+    return {
+      settings: name,
+      ...(proxy && { byteLength: proxy.byteLength, proxy: proxy.sqnr }),
+      ...(metric && { metric: describeMetric(metric) }),
+      speed,
+      taken,
+      ...(why !== undefined && { why }),
+    };
+  });
+  const obstacles = targets.flatMap(({ target, file, notRunHere, proof }) => {
+    if (file !== undefined || notRunHere !== undefined) return [];
+    const broken = (proof?.drops ?? []).filter((drop) => !drop.ok).map(({ text }) => text);
+    const problems = [...broken, ...(proof?.judgement.problems ?? [])];
+    return [`${target}: ${problems.join("; ") || "no candidate was proven there"}.`];
+  });
+  const about = { kind: "compress" as const, ...aboutRun(flags.seed), input, budget: budget.text, seconds };
+  writeReport(path, { ...about, allowedSeconds: flags.time / 1000, ok, obstacles, winners, tried, machine });
 }

@@ -5,6 +5,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Budget } from "../../measure/budget.ts";
 import { PREFERENCES, type Preference } from "../../recipe/compress/choose.ts";
 import { compressFile } from "../../recipe/compress/compress-file.ts";
+import { checkReportPath } from "../../recipe/report-file.ts";
 import type { TargetName } from "../../runtime/targets.ts";
 import {
   addMetricFlags,
@@ -17,6 +18,7 @@ import {
 } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
 import { renderCompress } from "../render/compress.ts";
+import { reportCompress } from "../report.ts";
 
 interface Flags extends MetricFlags {
   readonly output?: string;
@@ -33,6 +35,7 @@ interface Flags extends MetricFlags {
   readonly fresh?: boolean;
   readonly externalData?: boolean;
   readonly allowExternalOutside?: boolean;
+  readonly report?: string;
   readonly json?: boolean;
 }
 
@@ -69,11 +72,14 @@ export function addCompress(program: Command, signal: AbortSignal): void {
     .option("--fresh", "measure again what an earlier run has measured")
     .option("--external-data", "write the weights into a data file beside the model")
     .option("--allow-external-outside", "read external data outside of the model's folder")
+    .option("--report <file>", "write a report for people, too: one HTML file that needs nothing else")
     .option("--json", "print one JSON document on standard output, and nothing else there");
   const metrics = addMetricFlags(command);
   command.action(async (model: string, flags: Flags) => {
     const progress = createProgress();
     try {
+      const { report } = flags;
+      if (report !== undefined) checkReportPath(report, [model, flags.output, flags.data]);
       const result = await compressFile(model, {
         output: flags.output,
         data: flags.data,
@@ -93,6 +99,7 @@ export function addCompress(program: Command, signal: AbortSignal): void {
         progress: progress.update,
         signal,
       });
+      if (report !== undefined) await reportCompress(report, flags, result, { progress: progress.update, signal });
       progress.clear();
       if (flags.json) printJson({ command: "compress", ...result });
       else print(renderCompress(result));

@@ -1,12 +1,14 @@
 /**
  * @file The result of a search as a person reads it: the verdict first, then what was tried, then how to make it again.
  */
+
+import { agreementText, speedText } from "../../analyze/measurement-text.ts";
 import { describeMetric } from "../../analyze/metric-text.ts";
 import type { CompressResult, TargetOutcome } from "../../recipe/compress/compress-file.ts";
 import type { Tried } from "../../recipe/compress/record.ts";
 import type { TargetName } from "../../runtime/targets.ts";
 import { formatBytes, formatMilliseconds, formatRatio } from "../../util/format.ts";
-import { agreementText, renderConditions, speedCell } from "./measurement.ts";
+import { renderConditions } from "./measurement.ts";
 import { type Column, paragraph, plain, renderTable, WIDTH } from "./table.ts";
 
 /** Rows of the table of what was tried, and nodes of a ranking. */
@@ -86,7 +88,7 @@ function renderOutcome(outcome: TargetOutcome, { ranking }: CompressResult): str
   if (measurement.latency !== undefined && before !== undefined) {
     row(
       "latency p50",
-      `${formatMilliseconds(before)} → ${formatMilliseconds(measurement.latency.p50)}, ${speedCell(measurement)}`,
+      `${formatMilliseconds(before)} → ${formatMilliseconds(measurement.latency.p50)}, ${speedText(measurement)}`,
     );
   }
   for (const drop of drops) lines.push(...paragraph(`${drop.ok ? "✓" : "!"} ${drop.text}`, WIDTH, "    "));

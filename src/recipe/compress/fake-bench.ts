@@ -21,7 +21,9 @@ export interface FakeFile {
 
 export function fakeProof({ loss, speed }: Pick<FakeFile, "loss" | "speed">, target: TargetName): Proof {
   const verdict = speed < 0.98 ? "slower" : speed > 1.02 ? "faster" : "same";
-  const drop = { metric: "agreement", ok: loss <= 0.01, loss, bound: loss, limit: 0.01, text: "", target, file: "" };
+  const kind = "points" as const;
+  const within = { metric: "agreement", ok: loss <= 0.01, loss, bound: loss, limit: 0.01, kind, text: "" };
+  const drop = { ...within, target, file: "" };
   return {
     measurement: {
       name: "file",
