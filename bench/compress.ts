@@ -43,7 +43,7 @@ const MODELS: Readonly<Record<string, string>> = {
 const TARGETS: readonly TargetName[] = ["node-cpu", "web-wasm"];
 const BUDGET = parseBudget("1pt");
 const SECONDS = flags.quick ? 60 : Number(flags.time);
-/** Samples that the grid and the search's files are judged by in the end, none of which the search has seen. */
+/** Samples that the grid and the files of the search are judged by in the end: the first of those that the search was judged by. */
 const SAMPLES = flags.quick ? 30 : 300;
 const WORK = fileURLToPath(new URL("../.bench/compress", import.meta.url));
 /** A file counts as worse from that much more bytes or time on: timings are noisy. */
