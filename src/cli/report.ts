@@ -14,7 +14,7 @@ import type { QuantizeFileResult } from "../recipe/quantize-file.ts";
 import { detailsOfFiles, scanFile, travelSizes, writeReport } from "../recipe/report-file.ts";
 import type { FileSensitivity } from "../recipe/sensitivity-file.ts";
 import type { Progress } from "../util/progress.ts";
-import { loadSpec, type MeasureFlags } from "./flags.ts";
+import { type LoadFlags, loadSpec, type MeasureFlags } from "./flags.ts";
 
 export interface Run {
   readonly progress: Progress;
@@ -30,7 +30,12 @@ function aboutRun(seed = 0): ReportAbout {
 }
 
 /** The values inside of both files, on the data of the flags. */
-function detailsOf(original: string, other: string, flags: MeasureFlags, run: Run) {
+function detailsOf(
+  original: string,
+  other: string,
+  flags: LoadFlags & Pick<MeasureFlags, "shape" | "allowExternalOutside">,
+  run: Run,
+) {
   const { data, shape, seed, allowExternalOutside } = flags;
   return detailsOfFiles(original, other, { data, load: loadSpec(flags), shape, seed, allowExternalOutside }, run);
 }
@@ -81,7 +86,7 @@ export function reportDoctor(
 
 export async function reportCompress(
   path: string,
-  flags: Pick<MeasureFlags, "data" | "shape" | "seed" | "allowExternalOutside"> & { readonly time: number },
+  flags: LoadFlags & Pick<MeasureFlags, "shape" | "allowExternalOutside"> & { readonly time: number },
   result: CompressResult,
   run: Run,
 ): Promise<void> {
@@ -91,7 +96,6 @@ export async function reportCompress(
     const file = files.find((entry) => entry.path === name);
     const original = result.originals.find((measured) => measured.target === target);
     if (file === undefined || proof === undefined || original?.files[0] === undefined) continue;
-    const { data, shape, seed, allowExternalOutside } = flags;
     winners.push({
       target,
       path: file.path,
@@ -101,9 +105,9 @@ export async function reportCompress(
       measurement: { ...original, files: [original.files[0], proof.measurement] },
       drops: proof.drops,
       report: file.report,
-      saturation: scanFile(file.path, allowExternalOutside),
-      ledger: await ledgerOfFiles(input.path, file.path, allowExternalOutside),
-      details: await detailsOfFiles(input.path, file.path, { data, shape, seed, allowExternalOutside }, run),
+      saturation: scanFile(file.path, flags.allowExternalOutside),
+      ledger: await ledgerOfFiles(input.path, file.path, flags.allowExternalOutside),
+      details: await detailsOf(input.path, file.path, flags, run),
     });
   }
   const tried = result.tried.map(({ name, proxy, proofs, why }) => {

@@ -80,6 +80,14 @@ export function modelPorts(model: Model): Port[] {
     .map((value) => ({ name: value.name, dtype: value.dtype, shape: value.shape }));
 }
 
+/** Calibration and comparison read the same samples in the same order: only so do they not overlap. */
+export function loadSpecOf(
+  model: string,
+  options: { readonly load?: LoadSpec | undefined; readonly seed?: number | undefined },
+): LoadSpec {
+  return { ...options.load, model, seed: options.load?.seed ?? options.seed ?? 0 };
+}
+
 export interface InputSpec {
   /** A path for the data loaders; "random" or undefined: generated. */
   readonly data?: string;

@@ -27,7 +27,7 @@ import { runStep } from "../step/run.ts";
 import type { StepReport } from "../step/step.ts";
 import { GraphError, UnsupportedError } from "../util/errors.ts";
 import type { Progress } from "../util/progress.ts";
-import { type OpenModel, openCalibration, openModel, runnablePath } from "./open.ts";
+import { loadSpecOf, type OpenModel, openCalibration, openModel, runnablePath } from "./open.ts";
 import { defaultOutput, type PlannedScheme, planSchemes, refuseOverwrite } from "./quantize-plan.ts";
 import { statisticsFile } from "./statistics-file.ts";
 import { SCHEMES, type SchemeName } from "./steps.ts";
@@ -225,7 +225,7 @@ async function calibrationFor(
   const spec = {
     data: options.data,
     limit: options.data === "random" ? 8 : calibrationCount(options),
-    options: loadSpec(opened.path, options),
+    options: loadSpecOf(opened.path, options),
     shapes: options.shapes,
     dims: options.dims,
     // Other values than those that are compared on.
@@ -237,11 +237,6 @@ async function calibrationFor(
 /** Samples to calibrate on. */
 function calibrationCount(options: QuantizeFileOptions): number {
   return options.calibrationSamples ?? 100;
-}
-
-/** Calibration and comparison read the same samples in the same order: only so do they not overlap. */
-function loadSpec(model: string, options: QuantizeFileOptions): LoadSpec {
-  return { ...options.load, model, seed: options.load?.seed ?? options.seed ?? 0 };
 }
 
 async function attempt(
@@ -300,7 +295,7 @@ function evaluationData(model: string, plan: readonly PlannedScheme[], options: 
   }
   // Ranges come from the first ones; the rest, if it is enough to judge by, was not seen.
   const seen = plan.some(({ scheme }) => scheme === "static-int8") ? calibrationCount(options) : 0;
-  return { kind: "path", path, limit: samples, skip: seen, options: loadSpec(model, options) };
+  return { kind: "path", path, limit: samples, skip: seen, options: loadSpecOf(model, options) };
 }
 
 /** The best attempt as measured: usable everywhere, then faster, then smaller. */

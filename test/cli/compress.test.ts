@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openModel } from "../../src/recipe/open.ts";
 import { Folder } from "./models.ts";
@@ -37,7 +38,38 @@ const json = ({ stdout }: Finished): Readonly<Record<string, never>> => JSON.par
 const list = (folder: string): string[] =>
   existsSync(fixtures.at(folder)) ? readdirSync(fixtures.at(folder)).sort() : [];
 
+/** Noise, brighter in the pictures of "light". */
+async function pictures(): Promise<void> {
+  for (const [folder, base] of [
+    ["dark", 20],
+    ["light", 150],
+  ] as const) {
+    for (let i = 0; i < 24; i++) {
+      const data = Uint8Array.from({ length: 16 * 16 * 3 }, (_, at) => base + ((at * 7919 + i * 104729) % 100));
+      const raw = { width: 16, height: 16, channels: 3 } as const;
+      fixtures.put(`photos/${folder}/${i}.png`, await sharp(data, { raw }).png().toBuffer());
+    }
+  }
+}
+
 describe("tersor compress", () => {
+  it("reads images as the other commands do, and names how in the command and in the report", async () => {
+    await pictures();
+    const conv = "float[32, 3, 16, 16] w = random(1), float[32, 2] v = random(2)";
+    fixtures.model(
+      "pictures.onnx",
+      `net (float[1, 3, 16, 16] x) => (float[1, 2] y) <${conv}> { c = Conv(x, w) r = Relu(c) f = Flatten(r) y = MatMul(f, v) }`,
+    );
+    const args = ["compress", "pictures.onnx", "-o", "seen", "--data", "photos", "--preprocess", "signed"];
+    const more = ["--target", "node-cpu", "--max-drop", "20pt", "--time", "4s", "--report", "seen.html", "--json"];
+    const done = await tersor([...args, ...more], fixtures.path);
+    const result = json(done) as unknown as { settings: { load: object }; targets: { command: string }[] };
+    expect(result.settings.load).toMatchObject({ preprocess: "signed" });
+    expect(result.targets[0]!.command).toContain("--data photos --preprocess signed");
+    expect(readFileSync(fixtures.at("seen.html"), "utf8")).toContain("What was tried");
+    expect([0, 1]).toContain(done.status);
+  });
+
   it("writes a proven file, which the command that it names makes again, and takes up what it has tried", async () => {
     const args = [...COMPRESS, "-o", "out", "--max-drop", "5pt", "--prefer", "size", "--time", "5s", "--json"];
     const first = await tersor(args, fixtures.path);

@@ -8,7 +8,11 @@ import { compressFile } from "../../recipe/compress/compress-file.ts";
 import { checkReportPath } from "../../recipe/report-file.ts";
 import type { TargetName } from "../../runtime/targets.ts";
 import {
+  addLoadFlags,
   addMetricFlags,
+  browserSpec,
+  type LoadFlags,
+  loadSpec,
   type MetricFlags,
   parseCount,
   parseDuration,
@@ -20,9 +24,10 @@ import { createProgress, print, printJson } from "../output.ts";
 import { renderCompress } from "../render/compress.ts";
 import { reportCompress } from "../report.ts";
 
-interface Flags extends MetricFlags {
+interface Flags extends MetricFlags, LoadFlags {
   readonly output?: string;
-  readonly data?: string;
+  readonly browser?: string;
+  readonly ortWeb?: string;
   readonly calibrationSamples?: number;
   readonly samples?: number;
   readonly target?: readonly TargetName[];
@@ -52,6 +57,8 @@ export function addCompress(program: Command, signal: AbortSignal): void {
     .argument("<model>", "an .onnx file")
     .option("-o, --output <folder>", "where to write (default: MODEL's name with -compressed)")
     .option("--data <path>", "samples, as for quantize; without them only schemes that need none are tried")
+    .option("--browser <path>", "a Chrome, Chromium or Edge for web-wasm and web-webgpu; 'auto' finds one")
+    .option("--ort-web <folder>", "another onnxruntime-web to load in the browser")
     .option("--calibration-samples <number>", "samples to calibrate on (default: 100, at most a third)", parseCount)
     .option("--samples <number>", "samples of each proof (default: 30 to 500, as the time allows)", parseCount)
     .option("--target <names>", "runtimes, comma-separated: node-cpu, web-wasm, web-webgpu", parseTargets)
@@ -74,6 +81,7 @@ export function addCompress(program: Command, signal: AbortSignal): void {
     .option("--allow-external-outside", "read external data outside of the model's folder")
     .option("--report <file>", "write a report for people, too: one HTML file that needs nothing else")
     .option("--json", "print one JSON document on standard output, and nothing else there");
+  addLoadFlags(command);
   const metrics = addMetricFlags(command);
   command.action(async (model: string, flags: Flags) => {
     const progress = createProgress();
@@ -83,6 +91,8 @@ export function addCompress(program: Command, signal: AbortSignal): void {
       const result = await compressFile(model, {
         output: flags.output,
         data: flags.data,
+        load: loadSpec(flags),
+        browser: browserSpec(flags),
         calibrationSamples: flags.calibrationSamples,
         samples: flags.samples,
         targets: flags.target,

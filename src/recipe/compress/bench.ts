@@ -15,6 +15,7 @@ import type { Budget } from "../../measure/budget.ts";
 import type { MetricSpec } from "../../measure/meter.ts";
 import { encodeModel, joinChunks } from "../../onnx/encode.ts";
 import { readFileBytes, type WriteOptions, writeModelFile } from "../../onnx/file-node.ts";
+import type { BrowserSpec } from "../../runtime/browser/chromium.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { TargetName } from "../../runtime/targets.ts";
 import type { DataSource } from "../../step/data.ts";
@@ -58,6 +59,7 @@ export interface BenchOptions {
   readonly timeMs: number;
   readonly budget: Budget;
   readonly metrics: MetricSpec;
+  readonly browser: BrowserSpec | undefined;
   readonly threads: number;
   readonly seed: number;
   readonly externalData: WriteOptions["externalData"];
@@ -138,7 +140,7 @@ export class NodeBench implements Workbench {
     candidates: readonly Candidate[],
     context: WorkContext,
   ): Promise<readonly Proof[] | { readonly notRunHere: string }> {
-    const { original, evaluation, budget, metrics, threads, seed, timeMs } = this.#options;
+    const { original, evaluation, budget, metrics, browser, threads, seed, timeMs } = this.#options;
     const made: Made[] = [];
     for (const candidate of candidates) made.push(await this.make(candidate, context));
     this.#samples ??= this.#affordable();
@@ -153,6 +155,7 @@ export class NodeBench implements Workbench {
       // At least a few runs: 0 would be none.
       budgetMs: Math.max(1, Math.min(TIMING_MS, TIMING_SHARE * timeMs)) * (made.length + 1),
       seed,
+      browser,
       metrics: { ...metrics, fallback: true },
     };
     const result = await verifyFiles(job, { ...context, memory: false });

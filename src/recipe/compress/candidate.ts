@@ -48,8 +48,13 @@ export function stepOptions({ step, targets }: Candidate): Record<string, unknow
 
 /** Flags of `tersor quantize` that make it. Names with characters that end a flag's part are written as patterns. */
 export function quantizeFlags(candidate: Candidate): string[] {
-  const flags = ["--scheme", candidate.scheme, "--target", candidate.targets.join(",")];
-  for (const [key, value] of Object.entries(candidate.step)) {
+  return ["--scheme", candidate.scheme, "--target", candidate.targets.join(","), ...flagsOf(candidate.step)];
+}
+
+/** Options as flags. */
+export function flagsOf(options: Readonly<Record<string, unknown>>): string[] {
+  const flags: string[] = [];
+  for (const [key, value] of Object.entries(options)) {
     const flag = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     if (value === true) flags.push(flag);
     else if (value === false) flags.push(flag.replace("--", "--no-"));

@@ -6,6 +6,7 @@ import { renameSync } from "node:fs";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import type { DataSpec, TargetMeasurement } from "../../analyze/job.ts";
 import type { NodeSensitivity } from "../../analyze/sensitivity.ts";
+import type { LoadSpec } from "../../data/load-spec.ts";
 import { toOnnx } from "../../graph/to-onnx.ts";
 import { type Budget, parseBudget } from "../../measure/budget.ts";
 import { describeMachine, type Machine } from "../../measure/machine.ts";
@@ -14,6 +15,7 @@ import { compressedSizes, type Sizes } from "../../measure/size.ts";
 import { nameFile, readFileBytes, writeModelFile } from "../../onnx/file-node.ts";
 import { cleanUp } from "../../passes/clean-up.ts";
 import { refuseQuantized } from "../../quantize/candidates.ts";
+import type { BrowserSpec } from "../../runtime/browser/chromium.ts";
 import { createAnyRuntime } from "../../runtime/create-node.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { DEFAULT_TARGETS, type TargetName } from "../../runtime/targets.ts";
@@ -22,11 +24,11 @@ import type { StepReport } from "../../step/step.ts";
 import { UnsupportedError } from "../../util/errors.ts";
 import type { Progress } from "../../util/progress.ts";
 import { VERSION } from "../../version.ts";
-import { type OpenModel, openCalibration, openModel, runnablePath } from "../open.ts";
+import { loadSpecOf, type OpenModel, openCalibration, openModel, runnablePath } from "../open.ts";
 import { refuseOverwrite } from "../quantize-plan.ts";
 import { openWorkspace } from "../workspace.ts";
 import { NodeBench } from "./bench.ts";
-import { quantizeFlags, shellWord } from "./candidate.ts";
+import { flagsOf, quantizeFlags, shellWord } from "./candidate.ts";
 import { type Entry, leastLoss, objective, type Preference, type Proof } from "./choose.ts";
 import { Looker } from "./looker.ts";
 import {
@@ -48,6 +50,8 @@ export interface CompressOptions {
   readonly output?: string;
   /** Samples, as for {@link quantizeFile}; without them only schemes that need none are tried. */
   readonly data?: string;
+  /** How the data are read. */
+  readonly load?: LoadSpec;
   /** Samples to calibrate on. Default 100, at most a third of the data. */
   readonly calibrationSamples?: number;
   /** Samples of each proof. Default: as many as the time allows, 30 to 500. */
@@ -61,6 +65,8 @@ export interface CompressOptions {
   readonly timeMs?: number;
   /** Default: the module's score, top-1 where labels are classes, else agreement with the original. */
   readonly metrics?: MetricSpec;
+  /** Proves files for web-wasm in a browser, too; web-webgpu always needs one. */
+  readonly browser?: BrowserSpec;
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
   readonly dims?: Readonly<Record<string, number>>;
   /** Threads within an operator. Default 1. */
@@ -157,6 +163,8 @@ export async function compressFile(path: string, options: CompressOptions = {}):
       tersor: VERSION,
       model: modelHash(opened),
       data: options.data,
+      load: options.load ?? {},
+      browser: options.browser ?? null,
       fingerprint: fingerprint(held),
       calibrationSamples: calibration.length ?? options.calibrationSamples,
       samples: options.samples,
@@ -174,11 +182,12 @@ export async function compressFile(path: string, options: CompressOptions = {}):
       families: calibrated ? new StaticFamilies(cleaned, runtime, calibration) : undefined,
       looker,
       workspace,
-      evaluation: evaluationFor(calibration, calibrated, options),
+      evaluation: evaluationFor(path, calibration, calibrated, options),
       samples: options.samples,
       timeMs,
       budget: options.maxDrop ?? parseBudget("1pt"),
       metrics: options.metrics ?? {},
+      browser: options.browser,
       threads,
       seed: options.seed ?? 0,
       externalData: opened.external.length > 0 ? (options.externalData ?? true) : options.externalData,
@@ -316,12 +325,18 @@ function outcomes(
 /** `tersor quantize …` that makes an entry's file. */
 function commandFor({ candidate }: Entry, path: string, output: string, options: CompressOptions): string {
   const words = ["tersor", "quantize", path, "-o", output, ...quantizeFlags(candidate)];
-  if (options.data !== undefined) words.push("--data", options.data);
+  if (options.data !== undefined) words.push("--data", options.data, ...loadFlags(options.load));
   const { calibrationSamples = CALIBRATION_SAMPLES } = options;
   if (calibrationSamples !== CALIBRATION_SAMPLES && candidate.scheme === "static-int8") {
     words.push("--calibration-samples", String(calibrationSamples));
   }
   return words.map(shellWord).join(" ");
+}
+
+/** Flags that read the data in the same way; a specification that is no file has none. */
+function loadFlags({ model: _model, seed, preprocess, ...others }: LoadSpec = {}): string[] {
+  const given = { ...others, ...(typeof preprocess === "string" && { preprocess }), ...(seed ? { seed } : {}) };
+  return flagsOf(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)));
 }
 
 /** Samples to calibrate on, and to look at candidates with: never those of the proofs, where there are others. */
@@ -335,7 +350,12 @@ async function calibrationFor(
   const calibrated = data !== undefined && data !== "random";
   const seed = (options.seed ?? 0) + 1;
   const open = (limit: number | undefined): Promise<DataSource> =>
-    openCalibration(opened, { data, limit, shapes, dims, seed }, runtime, original);
+    openCalibration(
+      opened,
+      { data, limit, options: loadSpecOf(opened.path, options), shapes, dims, seed },
+      runtime,
+      original,
+    );
   if (!calibrated) return { calibration: await open(4), calibrated };
   const all = await open(undefined);
   const third = all.length === undefined ? CALIBRATION_SAMPLES : Math.max(1, Math.floor(all.length / 3));
@@ -344,13 +364,21 @@ async function calibrationFor(
 }
 
 function evaluationFor(
+  model: string,
   calibration: DataSource,
   calibrated: boolean,
-  { data, samples, shapes, dims }: CompressOptions,
+  options: CompressOptions,
 ): DataSpec {
+  const { data, samples, shapes, dims } = options;
   if (!calibrated) return { kind: "generated", shapes, dims, count: Math.min(samples ?? 4, 16) };
   // The length of a module's samples is not known: any number says that they were seen.
-  return { kind: "path", path: data!, limit: samples, skip: calibration.length ?? 1 };
+  return {
+    kind: "path",
+    path: data!,
+    limit: samples,
+    skip: calibration.length ?? 1,
+    options: loadSpecOf(model, options),
+  };
 }
 
 function modelHash({ path, external }: OpenModel): string {

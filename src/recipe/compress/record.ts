@@ -27,6 +27,10 @@ export interface Settings {
   /** Of the model's file and data files. */
   readonly model: string;
   readonly data: string | undefined;
+  /** How the data are read. */
+  readonly load: unknown;
+  /** The browser that was asked for. */
+  readonly browser: unknown;
   /** Of the samples that candidates are looked at with. */
   readonly fingerprint: string;
   readonly calibrationSamples: number | undefined;
