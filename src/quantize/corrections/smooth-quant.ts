@@ -17,7 +17,7 @@ import { Tensor } from "../../tensor/tensor.ts";
 import { createRandom } from "../../util/random.ts";
 import { commonOptions, leftOut } from "../options.ts";
 import { absorbsDivision, divideOutputs } from "./absorb.ts";
-import { addRanges, type ChannelRanges, RowSampler } from "./activation-samples.ts";
+import { addRanges, type ChannelRanges, type LayerRows, layerRows, productSample } from "./activation-samples.ts";
 import { divideSummands, findRoute, type Route } from "./channel-route.ts";
 import { largestOfRuns, repeated } from "./equalize.ts";
 import { blockMaxima, forEachBlock, type LinearLayer, linearLayer, scaleLayer } from "./linear-layer.ts";
@@ -46,7 +46,7 @@ export const smoothQuant = defineStep({
   needs: ["runtime", "calibration"],
   async run(model, options, context) {
     const leftAlone: LeftAlone[] = [];
-    const groups = findGroups(model, options, leftAlone);
+    const groups = findGroups(model, options, leftAlone, context.seed);
     const samples = await calibrate(model, groups, options, context);
     let smoothed = 0;
     let inserted = 0;
@@ -83,7 +83,7 @@ interface Group {
   readonly repeat: number;
   readonly axis: number;
   readonly ranges: ChannelRanges;
-  readonly samplers: readonly RowSampler[];
+  readonly samplers: readonly LayerRows[];
   /** Why it cannot be smoothed, once the data showed it. */
   failure: string | undefined;
 }
@@ -94,7 +94,8 @@ function leave({ layers }: Pick<Group, "layers">, reason: string, leftAlone: Lef
   for (const { node } of layers) leftAlone.push({ subject: node.label, opType: node.opType, reason });
 }
 
-function findGroups(model: Model, options: Options, leftAlone: LeftAlone[]): Group[] {
+function findGroups(model: Model, options: Options, leftAlone: LeftAlone[], seed = 0): Group[] {
+  const random = createRandom(seed);
   const readers = new Map<Value, LinearLayer[]>();
   for (const node of model.allNodes()) {
     if (node.domain !== "" || !["Conv", "MatMul", "Gemm"].includes(node.opType)) continue;
@@ -129,7 +130,7 @@ function findGroups(model: Model, options: Options, leftAlone: LeftAlone[]): Gro
         min: new Float64Array(channels).fill(Number.POSITIVE_INFINITY),
         max: new Float64Array(channels).fill(Number.NEGATIVE_INFINITY),
       },
-      samplers: options.alpha === "auto" ? layers.map((layer) => new RowSampler(layer)) : [],
+      samplers: options.alpha === "auto" ? layers.map((layer) => layerRows(layer, random)) : [],
       failure: undefined,
     });
   }
@@ -154,13 +155,12 @@ async function calibrate(
   context: StepContext,
 ): Promise<number> {
   const byValue = new Map(groups.map((group) => [group.value, group]));
-  const random = createRandom(context.seed ?? 0);
   const { runtime, calibration, progress, signal } = context;
   const observe = (value: Value, tensor: Tensor): void => {
     const group = byValue.get(value)!;
     if (!addRanges(group.ranges, tensor, group.axis, group.repeat)) {
       group.failure = `${value} is ${tensor}, which has other channels than its layers`;
-    } else for (const sampler of group.samplers) sampler.add(tensor, random, calibration!.length ?? 1);
+    } else for (const { sampler } of group.samplers) sampler.observe(tensor);
   };
   const limits = { budget: options.budget * 1e6, progress, signal };
   return collect(model, runtime!, [...byValue.keys()], calibration!, observe, limits);
@@ -181,7 +181,7 @@ function smoothingOf(group: Group, alpha: number | "auto"): Smoothing | string {
     });
   }
   if (alpha === "auto") {
-    const samples = group.samplers.map((sampler) => sampler.sample(ranges, repeat));
+    const samples = group.samplers.map((rows) => productSample(rows, ranges, repeat));
     return chooseAlpha(largest, weights, samples) ?? "no smoothing would clearly lower its error";
   }
   const factors = smoothingFactors(largest, weights, alpha);

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { FormatError, TersorError } from "../../util/errors.ts";
 import { CODE_RANGES, type CodeDType } from "../qparams.ts";
-import type { SavedRows } from "../saturation/rows.ts";
+import type { SavedRows } from "../rows/sampler.ts";
 import { OBSERVER_NAMES, type ObserverName, restoreObserver } from "./list.ts";
 import type { ObserverState } from "./observer.ts";
 

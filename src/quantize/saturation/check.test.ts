@@ -14,11 +14,11 @@ import { createRandom } from "../../util/random.ts";
 import { findCandidates } from "../candidates.ts";
 import { dynamicInt8 } from "../dynamic-int8.ts";
 import { computedOptions } from "../options.ts";
+import { inKernelOrder, kernelLayout } from "../rows/layout.ts";
+import { rowSampler } from "../rows/sampler.ts";
 import { staticInt8 } from "../static-int8.ts";
 import { weightInt8 } from "../weight-int8.ts";
-import { inKernelOrder, kernelLayout } from "./layout.ts";
 import { canSaturate } from "./product.ts";
-import { rowSampler } from "./rows.ts";
 import { saturationNote, scanSaturation } from "./scan.ts";
 
 const NODE = { minElements: 1, storeRest: false, target: ["node-cpu" as const] };

@@ -8,17 +8,16 @@
 import type { Value } from "../../graph/value.ts";
 import type { TargetName } from "../../runtime/targets.ts";
 import type { SaturationFinding } from "../../step/step.ts";
-import type { Tensor } from "../../tensor/tensor.ts";
-import { createRandom } from "../../util/random.ts";
 import { quantize } from "../affine.ts";
 import type { Candidate } from "../candidates.ts";
 import { groupView } from "../granularity.ts";
 import type { CodeDType } from "../qparams.ts";
+import { inKernelOrder, type KernelLayout, kernelLayout } from "../rows/layout.ts";
+import type { SampledRows } from "../rows/sampled-rows.ts";
+import type { Row } from "../rows/sampler.ts";
 import type { QuantizedWeight } from "../weight.ts";
-import { inKernelOrder, type KernelLayout, kernelLayout } from "./layout.ts";
 import { type RangeMode, saturatesSomewhere } from "./mode.ts";
 import { canSaturate, type Saturation, type ScaledProduct, saturationOf } from "./product.ts";
-import { type Row, type RowSampler, restoreRows, rowSampler, type SavedRows, saveRows } from "./rows.ts";
 import { safeScales } from "./safe-scales.ts";
 
 /** Noise of saturation that is this far under the noise of rounding the weights changes nothing (dB). */
@@ -50,52 +49,18 @@ export interface SaturationDecision {
 }
 
 export class SaturationCheck {
-  readonly #samplers: Map<Candidate, RowSampler> = new Map();
-  readonly #byPoint: Map<Value, RowSampler[]> = new Map();
+  readonly #rows: SampledRows;
+  readonly #watched: Set<Candidate> = new Set();
   readonly #examined: Map<Candidate, { readonly x: Codes; readonly found: Saturation | undefined }> = new Map();
 
-  /** Watches the layers that could saturate on one of the targets. */
-  constructor(layers: Iterable<CheckedLayer>, targets: readonly TargetName[], seed = 0) {
+  /** Has rows sampled of the layers that could saturate on one of the targets. */
+  constructor(layers: Iterable<CheckedLayer>, targets: readonly TargetName[], rows: SampledRows) {
+    this.#rows = rows;
     for (const { candidate, settings } of saturatesSomewhere(targets) ? layers : []) {
-      const layout = kernelLayout(candidate);
       // ONNX Runtime makes int8 activations uint8 ones on x86 (QDQS8ToU8Transformer).
       const bytes = settings.activations === "uint8" || settings.activations === "int8";
-      if (layout === undefined || !bytes || settings.weights !== "int8" || settings.reduceRange === "on") continue;
-      const sampler = rowSampler(candidate, layout, createRandom(seed + this.#samplers.size));
-      this.#samplers.set(candidate, sampler);
-      const others = this.#byPoint.get(candidate.x);
-      if (others === undefined) this.#byPoint.set(candidate.x, [sampler]);
-      else others.push(sampler);
-    }
-  }
-
-  /** Contents of a point while calibration data pass. Points that are no left operand are passed over. */
-  observe(point: Value, tensor: Tensor): void {
-    for (const sampler of this.#byPoint.get(point) ?? []) sampler.observe(tensor);
-  }
-
-  /** Takes over the rows that another check of the same model has kept, by the names of nodes. */
-  adopt(other: SaturationCheck): void {
-    const byName = new Map([...other.#samplers].map(([{ node }, sampler]) => [node.label, sampler]));
-    for (const candidate of this.#samplers.keys()) {
-      const sampler = byName.get(candidate.node.label);
-      if (sampler !== undefined) this.#samplers.set(candidate, sampler);
-    }
-  }
-
-  /** The rows that were kept, by the names of nodes. */
-  save(): Map<string, SavedRows> {
-    return new Map([...this.#samplers].map(([{ node }, sampler]) => [node.label, saveRows(sampler.rows())]));
-  }
-
-  /** Puts saved rows in place of sampled ones. @throws FormatError where they do not fit. */
-  restore(saved: ReadonlyMap<string, SavedRows>): void {
-    for (const candidate of this.#samplers.keys()) {
-      const { label } = candidate.node;
-      const own = saved.get(label);
-      if (own === undefined) continue;
-      const rows = restoreRows(own, kernelLayout(candidate)!.k, `rows of "${label}"`);
-      this.#samplers.set(candidate, { observe: () => {}, rows: () => rows });
+      if (!bytes || settings.weights !== "int8" || settings.reduceRange === "on") continue;
+      if (rows.watch(candidate)) this.#watched.add(candidate);
     }
   }
 
@@ -125,7 +90,7 @@ export class SaturationCheck {
   /** Once for the same codes: plans are made anew when a layer falls out. */
   #examine(layer: CheckedLayer, x: Codes | undefined): Saturation | undefined {
     const { candidate } = layer;
-    const rows = this.#samplers.get(candidate)?.rows();
+    const rows = this.#watched.has(candidate) ? this.#rows.of(candidate) : undefined;
     if (rows === undefined || x === undefined) return undefined;
     const known = this.#examined.get(candidate);
     if (known?.x.scale === x.scale && known.x.zeroPoint === x.zeroPoint) return known.found;

@@ -8,7 +8,7 @@ import { describeMachine } from "../../measure/machine.ts";
 import { encodeModel, joinChunks } from "../../onnx/encode.ts";
 import { Tensor } from "../../tensor/tensor.ts";
 import { createRandom } from "../../util/random.ts";
-import { convolutionLayout, inKernelOrder, matrixLayout } from "./layout.ts";
+import { convolutionLayout, inKernelOrder, matrixLayout } from "../rows/layout.ts";
 import { canSaturate, exactProduct, type Product, saturatingProduct, saturationOf } from "./product.ts";
 import { safeScales } from "./safe-scales.ts";
 

@@ -6,7 +6,7 @@ import type { Node } from "../../graph/node.ts";
 import type { Machine } from "../../measure/machine.ts";
 import type { TargetName } from "../../runtime/targets.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
-import { convolutionLayout, inKernelOrder, matrixLayout } from "./layout.ts";
+import { convolutionLayout, inKernelOrder, matrixLayout } from "../rows/layout.ts";
 import { saturatesSomewhere } from "./mode.ts";
 import { canSaturate } from "./product.ts";
 

@@ -4,14 +4,13 @@
  */
 import type { Value } from "../../graph/value.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
-import { createRandom } from "../../util/random.ts";
 import type { Candidate } from "../candidates.ts";
 import { chooseObserver, type ReadingLayer } from "../corrections/choose-observer.ts";
 import { createObserver, type ObserverName } from "../observers/list.ts";
 import type { Observer, Ranges } from "../observers/observer.ts";
 import type { QScheme } from "../qparams.ts";
-import { inKernelOrder, kernelLayout } from "../saturation/layout.ts";
-import { type RowSampler, rowSampler } from "../saturation/rows.ts";
+import { inKernelOrder, kernelLayout } from "../rows/layout.ts";
+import type { SampledRows } from "../rows/sampled-rows.ts";
 
 /** The observer that watches in the first place, and decides where nothing else does. */
 export const FIRST_CHOICE: ObserverName = "mse";
@@ -19,12 +18,18 @@ const OTHERS: readonly ObserverName[] = ["min-max", "percentile", "entropy"];
 
 interface Watched {
   readonly others: readonly Observer[];
-  readonly reader: { readonly candidate: Candidate; readonly sampler: RowSampler } | undefined;
+  /** The layer whose result counts, where its rows are sampled. */
+  readonly reader: Candidate | undefined;
 }
 
 export class AutoObservers {
+  readonly #rows: SampledRows;
   readonly #watched: Map<Value, Watched> = new Map();
   readonly #chosen: Map<Value, ObserverName> = new Map();
+
+  constructor(rows: SampledRows) {
+    this.#rows = rows;
+  }
 
   /** How many values are watched by several observers. */
   get size(): number {
@@ -40,31 +45,23 @@ export class AutoObservers {
 
   /** Watches a value; `reader` is the layer whose result counts, where there is one. */
   watch(value: Value, scheme: QScheme, percentile: number, reader: Candidate | undefined): void {
-    const layout = reader && kernelLayout(reader);
     // Groups read parts of the value: their rows alone do not say what a range does to all.
-    const sampler =
-      reader === undefined || layout === undefined || layout.groups > 1
-        ? undefined
-        : { candidate: reader, sampler: rowSampler(reader, layout, createRandom(this.#watched.size)) };
+    const whole = reader !== undefined && kernelLayout(reader)?.groups === 1 && this.#rows.watch(reader);
     const others = OTHERS.map((name) => createObserver(name, { scheme, percentile }));
-    this.#watched.set(value, { others, reader: sampler });
+    this.#watched.set(value, { others, reader: whole ? reader : undefined });
   }
 
   /** @throws as observers do. */
   observe(value: Value, tensor: Tensor): void {
-    const watched = this.#watched.get(value);
-    if (watched === undefined) return;
-    for (const observer of watched.others) observer.observe(tensor.floats(), tensor.dims);
-    watched.reader?.sampler.observe(tensor);
+    for (const observer of this.#watched.get(value)?.others ?? []) observer.observe(tensor.floats(), tensor.dims);
   }
 
   /** The range of a value: its own observer's, where it is not watched by others. */
   ranges(value: Value, own: Observer): Ranges | undefined {
     const watched = this.#watched.get(value);
     if (watched?.reader === undefined) return own.ranges();
-    const { candidate, sampler } = watched.reader;
-    const layout = kernelLayout(candidate)!;
-    const rows = sampler.rows();
+    const layout = kernelLayout(watched.reader)!;
+    const rows = this.#rows.of(watched.reader) ?? [];
     const candidates = [own, ...watched.others].flatMap((observer) => {
       const qparams = observer.qparams();
       return qparams === undefined ? [] : [{ name: observer.name, qparams, observer }];
@@ -73,7 +70,7 @@ export class AutoObservers {
     const values = new Float32Array(rows.length * layout.k);
     for (const [index, row] of rows.entries()) values.set(row.values, index * layout.k);
     const layer: ReadingLayer = {
-      weight: inKernelOrder(candidate.weight.constant!.floats(), layout),
+      weight: inKernelOrder(watched.reader.weight.constant!.floats(), layout),
       k: layout.k,
     };
     const { observer } = candidates[chooseObserver(candidates, values, layer).index]!;
@@ -88,11 +85,7 @@ export class AutoObservers {
     for (const [value, { reader }] of this.#watched) {
       const found = byName.get(value.name);
       if (found === undefined || (reader !== undefined && found.reader === undefined)) missing.push(value);
-      // Weights are this model's own; what was seen is the other's.
-      else {
-        const sampler = reader && found.reader && { candidate: reader.candidate, sampler: found.reader.sampler };
-        this.#watched.set(value, { others: found.others, reader: sampler });
-      }
+      else this.#watched.set(value, { others: found.others, reader });
     }
     return missing;
   }

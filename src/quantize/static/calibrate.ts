@@ -47,13 +47,13 @@ export async function calibrateTogether(
   return samples;
 }
 
-function show({ observers, auto, failed, saturation }: Prepared, point: Value, tensor: Tensor): void {
+function show({ observers, auto, failed, rows }: Prepared, point: Value, tensor: Tensor): void {
   if (!isFloatingPoint(tensor.dtype)) failed.set(point, `${point} is ${tensor.dtype}, not float`);
   if (failed.has(point)) return;
   try {
     observers.get(point)!.observe(tensor.floats(), tensor.dims);
     auto.observe(point, tensor);
-    saturation.observe(point, tensor);
+    rows.observe(point, tensor);
   } catch (error) {
     failed.set(point, `${point}: ${messageOf(error)}`);
   }

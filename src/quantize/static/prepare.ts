@@ -19,6 +19,7 @@ import { joinable, placementFor } from "../placement/choose.ts";
 import type { OpPlacement, Placement } from "../placement/placement.ts";
 import { fusedOutput, type Plan, planCodes } from "../placement/plan.ts";
 import type { QScheme } from "../qparams.ts";
+import { SampledRows } from "../rows/sampled-rows.ts";
 import { SaturationCheck } from "../saturation/check.ts";
 import { type QuantizedWeight, quantizeWeight, type WeightScheme } from "../weight.ts";
 import { AutoObservers, FIRST_CHOICE } from "./auto-observers.ts";
@@ -56,6 +57,8 @@ export interface Prepared {
   readonly failed: Map<Value, string>;
   /** Watches for products that would saturate without VNNI. */
   readonly saturation: SaturationCheck;
+  /** Rows of activations that the two look at. */
+  readonly rows: SampledRows;
   /** Samples that the observers have seen. */
   samples: number;
   readonly leftAlone: readonly LeftAlone[];
@@ -97,7 +100,8 @@ export async function prepare(
   const observers = new Map<Value, Observer>();
   const schemes = new Map<Value, QScheme>();
   const plan = planFor(nodes, joining, placement);
-  const auto = new AutoObservers();
+  const rows = new SampledRows();
+  const auto = new AutoObservers(rows);
   const owners = new Map<Value, NodeSettings>();
   const readers = new Map(nodes.map(({ candidate }) => [candidate.x, candidate]));
   for (const { candidate, output, settings: own } of nodes) {
@@ -122,7 +126,8 @@ export async function prepare(
     auto,
     schemes,
     failed: new Map(),
-    saturation: new SaturationCheck(nodes, parsed.target),
+    rows,
+    saturation: new SaturationCheck(nodes, parsed.target, rows),
     samples: 0,
     leftAlone,
   };

@@ -12,7 +12,7 @@ import type { Prepared } from "./prepare.ts";
 
 /** The observers of a prepared model as plain values. @param model a hash of the model's file. @param data its name. */
 export function takeStatistics(
-  { observers, options, failed, saturation }: Prepared,
+  { observers, options, failed, rows }: Prepared,
   model: string,
   data?: string,
 ): Statistics {
@@ -26,7 +26,7 @@ export function takeStatistics(
     ...(data !== undefined && { data }),
     observer: options.observer === undefined || options.observer === "auto" ? "min-max" : options.observer,
     values: new Map([...observers].map(([value, observer]) => [value.name, stateOf(value, observer)])),
-    rows: saturation.save(),
+    rows: rows.save(),
   };
 }
 
@@ -45,7 +45,7 @@ export function useStatistics(prepared: Prepared, statistics: Statistics, model:
       help: "Name another file: statistics that are not there yet are made and saved.",
     });
   }
-  prepared.saturation.restore(statistics.rows ?? new Map());
+  prepared.rows.restore(statistics.rows ?? new Map());
   return continueFrom(prepared, (value) => statistics.values.get(value.name));
 }
 
@@ -60,7 +60,7 @@ export function adoptCalibration(prepared: Prepared, from: Prepared): Value[] {
     const reason = failures.get(value.name);
     if (reason !== undefined) prepared.failed.set(value, reason);
   }
-  prepared.saturation.adopt(from.saturation);
+  prepared.rows.adopt(from.rows);
   prepared.samples = from.samples;
   const unwatched = prepared.auto.adopt(from.auto);
   return [...new Set([...unwatched, ...continueFrom(prepared, (value) => states.get(value.name)?.save())])];

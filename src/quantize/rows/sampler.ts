@@ -30,8 +30,13 @@ const MAX_FLOATS = 2 ** 17;
 /** Rows looked at in one sample: more of one say less than others of the next. */
 const ROWS_PER_SAMPLE = 64;
 
-export function rowSampler({ node, kind }: Candidate, layout: KernelLayout, random: Random): RowSampler {
-  const capacity = Math.max(MIN_ROWS, Math.min(MAX_ROWS, Math.floor(MAX_FLOATS / layout.k)));
+/** @param capacity rows that are kept. Default: as many as fit half a megabyte. */
+export function rowSampler(
+  { node, kind }: Pick<Candidate, "node" | "kind">,
+  layout: KernelLayout,
+  random: Random,
+  capacity = Math.max(MIN_ROWS, Math.min(MAX_ROWS, Math.floor(MAX_FLOATS / layout.k))),
+): RowSampler {
   const kept: Row[] = [];
   let seen = 0;
   const matrix = kind === "matmul" || kind === "gemm";
@@ -47,9 +52,9 @@ export function rowSampler({ node, kind }: Candidate, layout: KernelLayout, rand
   };
 }
 
-type Pick = (random: Random) => Row;
+type PickRow = (random: Random) => Row;
 
-function matrixRows(x: Tensor, { k }: KernelLayout): Pick | undefined {
+function matrixRows(x: Tensor, { k }: KernelLayout): PickRow | undefined {
   const count = x.size / k;
   if (!Number.isInteger(count) || count === 0) return undefined;
   const data = x.floats();
@@ -59,7 +64,7 @@ function matrixRows(x: Tensor, { k }: KernelLayout): Pick | undefined {
   };
 }
 
-function convolutionRows(node: Node, x: Tensor, layout: KernelLayout): Pick | undefined {
+function convolutionRows(node: Node, x: Tensor, layout: KernelLayout): PickRow | undefined {
   const [batch = 0, allChannels = 0, ...size] = x.dims;
   const kernel = node.inputs[1]!.initializer!.dims.slice(2);
   const strides = node.ints("strides") ?? kernel.map(() => 1);
