@@ -8,6 +8,7 @@ import { OptionError } from "../../util/errors.ts";
 import { createObserver, restoreObserver } from "../observers/list.ts";
 import type { Observer, ObserverState } from "../observers/observer.ts";
 import type { Statistics } from "../observers/statistics.ts";
+import { DEFAULT_OBSERVER } from "./options.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** The observers of a prepared model as plain values. @param model a hash of the model's file. @param data its name. */
@@ -24,7 +25,7 @@ export function takeStatistics(
   return {
     model,
     ...(data !== undefined && { data }),
-    observer: options.observer === undefined || options.observer === "auto" ? "min-max" : options.observer,
+    observer: options.observer === undefined || options.observer === "auto" ? DEFAULT_OBSERVER : options.observer,
     values: new Map([...observers].map(([value, observer]) => [value.name, stateOf(value, observer)])),
     rows: rows.save(),
   };

@@ -1,6 +1,7 @@
 /**
  * @file What is tried, best first: the order is what is known before anything is measured.
  */
+import { DEFAULT_OBSERVER } from "../../quantize/static/options.ts";
 import type { TargetName } from "../../runtime/targets.ts";
 import { type Candidate, hasOption } from "./candidate.ts";
 
@@ -8,7 +9,7 @@ import { type Candidate, hasOption } from "./candidate.ts";
  * Observers of static-int8, in the order in which they are tried. Those of a group watch in one calibration: the first
  * one alone, so that there soon is something to prove; observers cost more time than the model they watch.
  */
-export const OBSERVER_GROUPS = [["min-max"], ["mse", "percentile"], ["auto"], ["entropy", "histogram"]] as const;
+export const OBSERVER_GROUPS = [["mse"], ["min-max", "percentile"], ["auto"], ["entropy", "histogram"]] as const;
 
 /** Weights of fewer elements are computed in 8 bits nowhere in the space: the calibration covers all of it. */
 export const LEAST_ELEMENTS = 256;
@@ -19,7 +20,7 @@ const observed = (groups: readonly (readonly string[])[], targets: readonly Targ
   groups.flat().map((observer) => ({
     scheme: "static-int8",
     // The default needs no flag.
-    step: observer === "min-max" ? {} : { observer },
+    step: observer === DEFAULT_OBSERVER ? {} : { observer },
     targets,
   }));
 

@@ -10,7 +10,7 @@ import { firstFeeds } from "../../quantize/first-feeds.ts";
 import { calibrateTogether } from "../../quantize/static/calibrate.ts";
 import { convert } from "../../quantize/static/convert.ts";
 import { correctAfter, correctBefore, joinReports } from "../../quantize/static/corrections.ts";
-import type { StaticOptions } from "../../quantize/static/options.ts";
+import { DEFAULT_OBSERVER, type StaticOptions } from "../../quantize/static/options.ts";
 import { type Prepared, prepare } from "../../quantize/static/prepare.ts";
 import { adoptCalibration } from "../../quantize/static/statistics.ts";
 import { staticInt8 } from "../../quantize/static-int8.ts";
@@ -28,7 +28,7 @@ export function copyModel(model: Model): Model {
   return fromOnnx(toOnnx(model), model.external);
 }
 
-/** Calibrations of min-max that one with observer auto comes to: it watches with four. */
+/** Calibrations of the default that one with observer auto comes to: it watches with four. */
 const CHOOSING = 5;
 /** Calibrations that SmoothQuant with a choice of alphas, and calibrating again, come to. */
 const SMOOTHING = 4;
@@ -114,7 +114,7 @@ export class StaticFamilies {
   async #calibrated(model: Model, options: StaticOptions, family: Family, context: WorkContext): Promise<Prepared> {
     const feeds = await firstFeeds(this.#calibration);
     const fresh = (): Promise<Prepared> => prepare(model, options, { runtime: this.#runtime, feeds });
-    const observer = options.observer ?? "min-max";
+    const observer = options.observer ?? DEFAULT_OBSERVER;
     if (!family.calibrated.has(observer)) await this.#calibrate(family, observer, options, context);
     const prepared = await fresh();
     if (adoptCalibration(prepared, family.calibrated.get(observer)!).length === 0) return prepared;
@@ -131,7 +131,7 @@ export class StaticFamilies {
     const group = OBSERVER_GROUPS.find((names) => (names as readonly string[]).includes(observer));
     // On a corrected model only the observer that was best without is asked for.
     const names: readonly string[] = family.reports.length > 0 || group === undefined ? [observer] : group;
-    this.#expect(observer === "min-max" ? 1 : observer === "auto" ? CHOOSING : 1 + names.length, context);
+    this.#expect(observer === DEFAULT_OBSERVER ? 1 : observer === "auto" ? CHOOSING : 1 + names.length, context);
     const start = performance.now();
     const all: Prepared[] = [];
     for (const name of names) {
