@@ -54,7 +54,12 @@ describe("calibration", () => {
     (data[2]!["x"]!.floats() as Float32Array)[9] = -20;
     const scales = [];
     for (const budget of [256, 1]) {
-      const { model } = await quantizeModel(modelOf(TWO), staticInt8, { ...OPTIONS, budget, observer: "min-max" }, data);
+      const { model } = await quantizeModel(
+        modelOf(TWO),
+        staticInt8,
+        { ...OPTIONS, budget, observer: "min-max" },
+        data,
+      );
       scales.push(
         initializerOf(model, "x_scale").constant!.numbers()[0],
         initializerOf(model, "x_zero_point").constant!.numbers()[0],
