@@ -3,10 +3,10 @@
  * with the same samples on the same targets. No file of the search may be worse in bytes and latency than the best of them.
  *
  *   npx tsx bench/compress.ts                        all models; writes bench/results/compress.json
- *   npx tsx bench/compress.ts --model silero         one of them, several times for several; writes nothing
+ *   npx tsx bench/compress.ts --model silero         one of them, several times for several; writes nothing without --write
  *   npx tsx bench/compress.ts --quick                a minute and few samples: does it run?
  */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -31,6 +31,8 @@ const { values: flags } = parseArgs({
     /** Seconds of each search. */
     time: { type: "string", default: "600" },
     quick: { type: "boolean", default: false },
+    /** Put the outcomes of --model among those of earlier runs. */
+    write: { type: "boolean", default: false },
   },
 });
 
@@ -209,12 +211,22 @@ function compare(
   };
 }
 
+/** Written after each model, so that a run that is stopped keeps what it measured. */
+function save(name: string, outcome: Outcome): void {
+  const file = fileURLToPath(new URL("./results/compress.json", import.meta.url));
+  mkdirSync(dirname(file), { recursive: true });
+  const earlier = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { outcomes: object }).outcomes : {};
+  const entry = { machine: machine(), secondsAllowed: SECONDS, samplesJudged: SAMPLES, ...outcome };
+  writeFileSync(file, `${JSON.stringify({ bench: "compress", outcomes: { ...earlier, [name]: entry } }, null, 2)}\n`);
+}
+
 const names = flags.model ?? Object.keys(MODELS);
 const outcomes: Outcome[] = [];
 for (const name of names) {
   console.log(`\n${name}`);
   const outcome = await runModel(name);
   outcomes.push(outcome);
+  if ((flags.write || flags.model === undefined) && !flags.quick) save(name, outcome);
   const cells = (row: Row): Readonly<Record<string, string | number>> => ({
     file: row.name,
     target: row.target,
@@ -228,14 +240,6 @@ for (const name of names) {
     console.log(`  ${met ? "met   " : "MISSED"} ${target}: ${text}`);
   console.log(
     `  ${outcome.tried} candidates in ${outcome.seconds.toFixed(0)} s, proofs on ${outcome.evaluated} samples`,
-  );
-}
-if (flags.model === undefined && !flags.quick) {
-  const out = fileURLToPath(new URL("./results/compress.json", import.meta.url));
-  mkdirSync(dirname(out), { recursive: true });
-  writeFileSync(
-    out,
-    `${JSON.stringify({ machine: machine(), seconds: SECONDS, samples: SAMPLES, outcomes }, null, 2)}\n`,
   );
 }
 process.exitCode = outcomes.every(({ verdicts }) => verdicts.every(({ met }) => met)) ? 0 : 1;
