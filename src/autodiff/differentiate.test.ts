@@ -173,7 +173,7 @@ describe("what is reached", () => {
 });
 
 describe("what is refused", () => {
-  const WITHOUT_RULE = `(float[2, 2] x) => (float loss)
+  const WITHOUT_RULE = `(float[2, 2] x) => (float[1] loss)
     <float[2, 2] w = {4, 0, 0, 1}, float[1] v = {2}> {
       h = Mul(x, w)
       [inverse] d = Det(h)
