@@ -3,10 +3,12 @@
  */
 import type { Node } from "../graph/node.ts";
 import { ELEMENTWISE } from "./gradients/elementwise.ts";
+import { MOVEMENT } from "./gradients/movement.ts";
+import { NORMALIZATION } from "./gradients/normalization.ts";
 import type { GradientRow, GradientTable } from "./rule.ts";
 
 /** ONNX's own operators. A family is one file in gradients/ and one line here. */
-export const GRADIENT_FAMILIES = [ELEMENTWISE] as const satisfies readonly GradientTable[];
+export const GRADIENT_FAMILIES = [ELEMENTWISE, MOVEMENT, NORMALIZATION] as const satisfies readonly GradientTable[];
 
 const GRADIENTS: GradientTable = Object.assign({}, ...GRADIENT_FAMILIES);
 
