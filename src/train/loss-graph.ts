@@ -52,7 +52,12 @@ export function appendLosses(
     let value = targets.get(name);
     if (value === undefined) {
       value = graph.newValue(name);
-      if (value.name !== name) throw new InputError({ area: "train", subject: `target "${name}"`, problem: "expected a name that no value of the model has" });
+      if (value.name !== name)
+        throw new InputError({
+          area: "train",
+          subject: `target "${name}"`,
+          problem: "expected a name that no value of the model has",
+        });
       value.setTensorType(feed.dtype, feed.dims);
       graph.inputs.push(value);
       targets.set(name, value);

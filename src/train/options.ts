@@ -40,7 +40,12 @@ export const trainingOptions = z.strictObject({
     .union([z.literal("own"), z.number().min(0).max(0.99)])
     .default("own")
     .describe("ratio of all Dropout nodes, or their own; 0: none drops anything"),
-  ema: z.number().min(0).max(1).optional().describe("decay of moving averages of the parameters; default: none are kept"),
+  ema: z
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe("decay of moving averages of the parameters; default: none are kept"),
   accumulate: z.boolean().default(false).describe("also build the graph that adds up gradients of several batches"),
   updateMasked: z
     .boolean()

@@ -2,6 +2,7 @@
  * @file A training program: the ONNX graphs that take a batch, the state and scalars and give the loss and the new state,
  * and the list of the state that goes from one run to the next.
  */
+import type { ChooseWay } from "../autodiff/differentiate.ts";
 import type { Model } from "../graph/model.ts";
 import type { Runtime, Tensors } from "../runtime/runtime.ts";
 import type { StateSlot } from "../runtime/stateful.ts";
@@ -69,8 +70,8 @@ export interface TrainingProgram {
     readonly loss: string;
     /** float32 [] each: the unweighted losses, by the name that the options give them. */
     readonly parts: Readonly<Record<string, string>>;
-    /** float32 []: the norm of all gradients before clipping. Of `step` only. */
-    readonly gradientNorm: string;
+    /** float32 []: the norm of all gradients before clipping; only where the options clip. Of `step` only. */
+    readonly gradientNorm?: string;
     /** The model's own outputs, by their own names: of `evaluate` and, where `step` may be asked for them, of `step`. */
     readonly predictions: readonly string[];
   };
@@ -85,8 +86,8 @@ export interface BuildContext {
   readonly feeds: Tensors;
   readonly signal?: AbortSignal;
   readonly progress?: Progress;
-  /** Default 0. */
-  readonly seed?: number;
+  /** Picks ways to compute gradients. Default: the first. */
+  readonly choose?: ChooseWay;
 }
 
 // To come, in build.ts, write-back.ts and schedules.ts:

@@ -30,7 +30,8 @@ export const binaryCrossEntropy = defineLoss({
     if (positiveWeight !== undefined) {
       const list = typeof positiveWeight === "number" ? [positiveWeight] : positiveWeight;
       const last = c.output.dims.at(-1) ?? 1;
-      if (list.length !== 1 && list.length !== last) throw c.refuse(`expected 1 or ${last} weights, got ${list.length}`);
+      if (list.length !== 1 && list.length !== last)
+        throw c.refuse(`expected 1 or ${last} weights, got ${list.length}`);
       const less = b.initializer(
         Tensor.float32(
           list.length === 1 ? [] : [last],

@@ -47,8 +47,7 @@ export function classLoss(c: LossContext, logp: Value, axis: number, options: Cl
       "class_weights",
     );
   const weighted = weights === undefined ? logp : b.mul(logp, weights);
-  const smooth = (q: Value): Value =>
-    smoothing === 0 ? q : b.offset(b.scale(q, 1 - smoothing), smoothing / classes);
+  const smooth = (q: Value): Value => (smoothing === 0 ? q : b.offset(b.scale(q, 1 - smoothing), smoothing / classes));
 
   if (String(targetDims) === String(dims) && (dtype === "float32" || dtype === "float64" || dtype === "float16")) {
     if (options.ignoreIndex !== undefined) throw c.refuse("expected class indices with ignoreIndex, got distributions");

@@ -13,7 +13,12 @@ export const crossEntropy = defineLoss({
     kind: z.literal("cross-entropy"),
     ...commonOptions,
     ...classOptions,
-    labelSmoothing: z.number().min(0).max(1).default(0).describe("share of each target that is spread over all classes"),
+    labelSmoothing: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0)
+      .describe("share of each target that is spread over all classes"),
   }),
   build(c, options) {
     const axis = axisOf(c, options.axis);

@@ -22,6 +22,7 @@ export const adam = defineOptimizer({
   kind: "adam",
   summary: "Adam: a step size for each element",
   options: z.strictObject({ kind: z.literal("adam"), ...shared, weightDecay: weightDecayOption.default(0) }),
+  moments: () => 2,
   update: (c, options) => c.b.sub(c.parameter, change(c, withDecay(c), options)),
 });
 
@@ -29,10 +30,10 @@ export const adamW = defineOptimizer({
   kind: "adamw",
   summary: "Adam with weight decay apart from the gradient",
   options: z.strictObject({ kind: z.literal("adamw"), ...shared, weightDecay: weightDecayOption.default(0.01) }),
+  moments: () => 2,
   update(c, options) {
     const { b, parameter, decayed, weightDecay } = c;
-    const pulled =
-      weightDecay === 0 ? parameter : b.sub(parameter, b.mul(decayed, b.scale(c.rate, weightDecay)));
+    const pulled = weightDecay === 0 ? parameter : b.sub(parameter, b.mul(decayed, b.scale(c.rate, weightDecay)));
     return b.sub(pulled, change(c, c.gradient, options));
   },
 });

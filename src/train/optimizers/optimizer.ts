@@ -35,6 +35,8 @@ export interface Optimizer<Options extends z.ZodObject = z.ZodObject> {
   readonly kind: string;
   readonly summary: string;
   readonly options: Options;
+  /** How many tensors of θ's size it keeps. */
+  moments(options: z.output<Options>): number;
   /** Returns θ after the update. */
   update(c: UpdateContext, options: z.output<Options>): Value;
 }

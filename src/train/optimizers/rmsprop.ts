@@ -23,6 +23,7 @@ export const rmsprop = defineOptimizer({
     centered: z.boolean().default(false).describe("take the variance instead of the mean square"),
     weightDecay: weightDecayOption.default(0),
   }),
+  moments: ({ momentum, centered }) => 1 + (momentum > 0 ? 1 : 0) + (centered ? 1 : 0),
   update(c, { alpha, epsilon, momentum, centered }) {
     const { b } = c;
     const g = withDecay(c);

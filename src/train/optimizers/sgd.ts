@@ -21,6 +21,7 @@ export const sgd = defineOptimizer({
     nesterov: z.boolean().default(false).describe("look ahead by the momentum"),
     weightDecay: weightDecayOption.default(0),
   }),
+  moments: ({ momentum }) => (momentum > 0 ? 1 : 0),
   update(c, { momentum, dampening, nesterov }) {
     const { b } = c;
     let g = withDecay(c);
