@@ -2,11 +2,19 @@
  * @file All gradient rules by domain and operator.
  */
 import type { Node } from "../graph/node.ts";
+import { CONVOLUTION } from "./gradients/convolution.ts";
 import { ELEMENTWISE } from "./gradients/elementwise.ts";
+import { POOLING } from "./gradients/pooling.ts";
+import { RESIZE } from "./gradients/resize.ts";
 import type { GradientRow, GradientTable } from "./rule.ts";
 
 /** ONNX's own operators. A family is one file in gradients/ and one line here. */
-export const GRADIENT_FAMILIES = [ELEMENTWISE] as const satisfies readonly GradientTable[];
+export const GRADIENT_FAMILIES = [
+  ELEMENTWISE,
+  CONVOLUTION,
+  POOLING,
+  RESIZE,
+] as const satisfies readonly GradientTable[];
 
 const GRADIENTS: GradientTable = Object.assign({}, ...GRADIENT_FAMILIES);
 
