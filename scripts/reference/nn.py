@@ -199,4 +199,92 @@ case(
 )
 case("network: lstm classifier", LastStep(), torch.tensor([[1, 2, 3, 8], [0, 5, 5, 2]]))
 
+
+
+class BasicBlock(nn.Module):
+    def __init__(self, into, out, stride, option):
+        super().__init__()
+        self.conv1 = nn.Conv2d(into, out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.pad = None
+        self.shortcut = nn.Sequential()
+        if stride != 1 and option == "A":
+            self.pad = (0, 0, 0, 0, (out - into) // 2, (out - into) - (out - into) // 2)
+        elif stride != 1:
+            self.shortcut = nn.Sequential(nn.Conv2d(into, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        shortcut = self.shortcut(x) if self.pad is None else nn.functional.pad(x[:, :, ::2, ::2], self.pad)
+        return torch.relu(y + shortcut)
+
+
+class ResNet(nn.Module):
+    def __init__(self, channels, widths, option):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(widths[0])
+        for stage, width in enumerate(widths):
+            blocks = [BasicBlock(widths[max(stage - 1, 0)] if i == 0 else width, width, 2 if i == 0 and stage > 0 else 1, option) for i in range(2)]
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.stages = len(widths)
+        self.linear = nn.Linear(widths[-1], 10)
+
+    def forward(self, x):
+        x = torch.relu(self.bn1(self.conv1(x)))
+        for stage in range(self.stages):
+            x = getattr(self, f"layer{stage + 1}")(x)
+        return self.linear(x.mean((2, 3)))
+
+
+class ConvNormAct(nn.Sequential):
+    def __init__(self, into, out, kernel, stride=1, groups=1):
+        super().__init__(nn.Conv2d(into, out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False), nn.BatchNorm2d(out), nn.ReLU6())
+
+
+class InvertedResidual(nn.Module):
+    def __init__(self, into, out, stride, t):
+        super().__init__()
+        expand = [] if t == 1 else [ConvNormAct(into, into * t, 1)]
+        self.conv = nn.Sequential(*expand, ConvNormAct(into * t, into * t, 3, stride, into * t), nn.Conv2d(into * t, out, 1, bias=False), nn.BatchNorm2d(out))
+        self.same = stride == 1 and into == out
+
+    def forward(self, x):
+        return x + self.conv(x) if self.same else self.conv(x)
+
+
+class MobileNet(nn.Module):
+    """As torchvision.models.MobileNetV2, with a stride of 1 in the stem."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(
+            ConvNormAct(3, 8, 3), InvertedResidual(8, 8, 1, 1), InvertedResidual(8, 8, 2, 2), InvertedResidual(8, 8, 1, 2), ConvNormAct(8, 16, 1)
+        )
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(16, 10))
+
+    def forward(self, x):
+        return self.classifier(self.features(x).mean((2, 3)))
+
+
+class Transformer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(9, 6)
+        self.position = nn.Parameter(torch.zeros(5, 6))
+        layer = nn.TransformerEncoderLayer(6, 2, 24, activation="gelu", batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2, nn.LayerNorm(6), enable_nested_tensor=False)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, ids):
+        return self.head(self.encoder(self.embedding(ids) + self.position).mean(1))
+
+
+case("model: resnet, option A", ResNet(1, (3, 4, 7), "A"), normal(2, 1, 9, 8))
+case("model: resnet, option B", ResNet(3, (3, 4), "B"), normal(2, 3, 8, 8))
+case("model: mobilenetV2", MobileNet(), normal(2, 3, 8, 8))
+case("model: transformerClassifier", Transformer(), torch.tensor([[1, 2, 3, 8, 0], [0, 5, 5, 2, 7]]))
+
 print(json.dumps({"versions": {"torch": torch.__version__}, "cases": cases}, separators=(",", ":")))

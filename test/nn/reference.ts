@@ -14,6 +14,9 @@ import { batchNorm, groupNorm, layerNorm } from "../../src/nn/layers/normalizati
 import { adaptiveAvgPool2d, avgPool2d, maxPool2d } from "../../src/nn/layers/pooling.ts";
 import { gru, lstm } from "../../src/nn/layers/recurrent.ts";
 import { transformerEncoder, transformerEncoderLayer } from "../../src/nn/layers/transformer.ts";
+import { mobilenetV2 } from "../../src/nn/models/mobilenet-v2.ts";
+import { resnet20 } from "../../src/nn/models/resnet.ts";
+import { transformerClassifier } from "../../src/nn/models/transformer-classifier.ts";
 import { type Module, pick } from "../../src/nn/module.ts";
 import type { StateDict } from "../../src/nn/state.ts";
 import type { DType } from "../../src/tensor/dtype.ts";
@@ -223,6 +226,17 @@ export const MODULES: Readonly<Record<string, AnyModule>> = {
   ),
   "network: residual block": residualBlock,
   "network: lstm classifier": lastStep,
+  "model: resnet, option A": resnet20({ channels: 1, widths: [3, 4, 7], blocks: 2 }),
+  "model: resnet, option B": resnet20({ widths: [3, 4], blocks: 2, shortcut: "B" }),
+  "model: mobilenetV2": mobilenetV2({
+    rows: [
+      [1, 8, 1, 1],
+      [2, 8, 2, 2],
+    ],
+    stem: 8,
+    last: 16,
+  }),
+  "model: transformerClassifier": transformerClassifier({ vocabulary: 9, tokens: 5, classes: 3, dModel: 6, heads: 2 }),
 };
 
 /** The model of a case. `dynamic`: nothing but ranks (or not even those) is known when it is built. */
