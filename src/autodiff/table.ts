@@ -17,7 +17,20 @@ import { RESIZE } from "./gradients/resize.ts";
 import type { GradientRow, GradientTable } from "./rule.ts";
 
 /** ONNX's own operators. A family is one file in gradients/ and one line here. */
-export const GRADIENT_FAMILIES = [ELEMENTWISE, ACTIVATION, CONSTANT, CONVOLUTION, LINALG, MATHEMATICAL, MOVEMENT, NORMALIZATION, POOLING, QUANTIZATION, REDUCTION, RESIZE] as const satisfies readonly GradientTable[];
+export const GRADIENT_FAMILIES = [
+  ELEMENTWISE,
+  ACTIVATION,
+  CONSTANT,
+  CONVOLUTION,
+  LINALG,
+  MATHEMATICAL,
+  MOVEMENT,
+  NORMALIZATION,
+  POOLING,
+  QUANTIZATION,
+  REDUCTION,
+  RESIZE,
+] as const satisfies readonly GradientTable[];
 
 const GRADIENTS: GradientTable = Object.assign({}, ...GRADIENT_FAMILIES);
 
