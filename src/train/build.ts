@@ -15,7 +15,14 @@ import { appendLosses, appendPenalties } from "./loss-graph.ts";
 import { estimateMemory } from "./memory.ts";
 import { type TrainingInput, type TrainingOptions, trainingOptions } from "./options.ts";
 import { forEvaluation, type Prepared, prepare } from "./prepare.ts";
-import type { BuildContext, FedTensor, StateEntry, TrainingProgram } from "./program.ts";
+import {
+  type BuildContext,
+  type FedTensor,
+  GRADIENT_NORM,
+  LOSS,
+  type StateEntry,
+  type TrainingProgram,
+} from "./program.ts";
 import { appendUpdate, type Trained, type Update } from "./update.ts";
 
 /**
@@ -54,52 +61,42 @@ export async function buildTraining(
   ];
   const state: StateEntry[] = entries.map(({ next, ...entry }) => ({ ...entry, output: `${entry.name}/next` }));
 
-  const parts = Object.fromEntries([...step.parts].map(([name, value]) => [name, value.name]));
-  const results = [step.loss, ...step.parts.values(), ...(update.norm ? [update.norm] : [])];
   const predictions = step.model.graph.outputs.map((value) => value.name);
-  const shown = options.predictions ? step.model.graph.outputs : [];
+  const shown = options.predictions ? predictions : [];
+  const results = resultNames(step.loss, step.parts);
+  step.model.graph.setOutputs([]);
+  let accumulate: Model | undefined;
   if (options.accumulate) {
-    // Named only now: a clone finds its values by name.
-    const sums = new Map([...update.accumulated].map(([name, value]) => [value.name, `${name}/next`]));
-    const moved = new Map([...statistics].map(([value, next]) => [next.name, `${value.name}/next`]));
-    step.model.graph.setOutputs([]);
-    const accumulate = cloneModel(step.model);
-    finish(
-      accumulate,
-      [step.loss, ...step.parts.values(), ...shown].map((value) => value.name),
-      new Map([...sums, ...moved]),
-    );
-    finish(
-      step.model,
-      [...results, ...shown].map((value) => value.name),
-      nextNames(entries),
-    );
-    return { step: step.model, accumulate, ...rest() };
+    accumulate = cloneModel(step.model);
+    const sums = [...update.accumulated].map(([name, value]) => [`${name}/next`, value.name] as const);
+    const moved = [...statistics].map(([value, next]) => [`${value.name}/next`, next.name] as const);
+    finish(accumulate, shown, new Map([...results, ...sums, ...moved]));
   }
-  finish(
-    step.model,
-    [...results, ...shown].map((value) => value.name),
-    nextNames(entries),
-  );
-  return { step: step.model, ...rest() };
+  const next = entries.map((entry) => [`${entry.name}/next`, entry.next.name] as const);
+  const norm = update.norm && ([GRADIENT_NORM, update.norm.name] as const);
+  finish(step.model, shown, new Map([...results, ...(norm ? [norm] : []), ...next]));
+  return {
+    step: step.model,
+    ...(accumulate && { accumulate }),
+    evaluate,
+    state,
+    scalars: update.scalars,
+    random: step.random,
+    targets: step.targets,
+    outputs: {
+      loss: LOSS,
+      parts: Object.fromEntries([...step.parts.keys()].map((name) => [name, `${LOSS}/${name}`])),
+      ...(norm && { gradientNorm: GRADIENT_NORM }),
+      predictions,
+    },
+    memory,
+    notes: [...prepared.notes, ...notes],
+  };
+}
 
-  function rest(): Omit<TrainingProgram, "step" | "accumulate"> {
-    return {
-      evaluate,
-      state,
-      scalars: update.scalars,
-      random: step.random,
-      targets: step.targets,
-      outputs: {
-        loss: step.loss.name,
-        parts,
-        ...(update.norm && { gradientNorm: update.norm.name }),
-        predictions,
-      },
-      memory,
-      notes: [...prepared.notes, ...notes],
-    };
-  }
+/** The values of losses by the names that they get. */
+function resultNames(loss: Value, parts: ReadonlyMap<string, Value>): readonly (readonly [string, string])[] {
+  return [[LOSS, loss.name], ...[...parts].map(([name, value]) => [`${LOSS}/${name}`, value.name] as const)];
 }
 
 /** @throws OptionError naming the key. */
@@ -199,9 +196,9 @@ async function gradientGraph(
 function evaluation(prepared: Prepared, options: TrainingOptions, { feeds }: BuildContext): Model {
   const model = forEvaluation(prepared);
   const { loss, parts } = appendLosses(model, options.losses, prepared.dims, feeds);
-  const outputs = [loss, ...parts.values(), ...model.graph.outputs].map((value) => value.name);
+  const outputs = model.graph.outputs.map((value) => value.name);
   model.graph.setOutputs([]);
-  finish(model, outputs, new Map());
+  finish(model, outputs, new Map(resultNames(loss, parts)));
   return model;
 }
 
@@ -218,23 +215,20 @@ function maskOf(model: Model, value: Value): { readonly result: Value; readonly 
 const sampleNoise = ({ dims }: FedTensor): Tensor =>
   Tensor.float32(dims, new Float32Array(dims.reduce((size, dim) => size * dim, 1)).fill(0.5));
 
-const nextNames = (entries: Update["entries"]): ReadonlyMap<string, string> =>
-  new Map(entries.map(({ name, next }) => [next.name, `${name}/next`]));
-
 /**
- * Makes these values, by name, the outputs, and takes out what none of them needs. Inputs without users go, too.
- * @param renamed New names of values that become outputs, by the old ones.
+ * Sets a model's outputs, and takes out what none of them needs; inputs without users, too.
+ * @param kept Names of values that become outputs as they are.
+ * @param renamed New names of values that become outputs, to the old ones.
  */
 function finish(model: Model, kept: readonly string[], renamed: ReadonlyMap<string, string>): void {
   const { graph } = model;
   const byName = new Map<string, Value>();
   for (const value of graph.inputs) byName.set(value.name, value);
   for (const node of graph.nodes()) for (const value of node.outputs) if (value) byName.set(value.name, value);
-  const outputs = new Set<Value>();
-  for (const name of kept) outputs.add(byName.get(name)!);
-  for (const [name, next] of renamed) {
+  const outputs = new Set(kept.map((name) => byName.get(name)!));
+  for (const [next, name] of renamed) {
     let value = byName.get(name)!;
-    // A value has one name: what is an output already, or given twice, gets a node of its own.
+    // A value has one name: what is an output already, or nothing that a node makes, gets a node of its own.
     if (outputs.has(value) || value.producer === undefined) value = graph.add("Identity", [value]).output();
     value.name = model.names.unique(next);
     outputs.add(value);

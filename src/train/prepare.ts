@@ -20,6 +20,7 @@ import { dropoutsOff } from "./dropout.ts";
 import type { TrainingOptions } from "./options.ts";
 import { findParameters } from "./parameters.ts";
 import type { BuildContext } from "./program.ts";
+import { namedConstants } from "./write-back.ts";
 
 /** BatchNormalization got its training mode in 14; what older models become is the schemes' common ground. */
 const [OLDEST_OPSET, COMMON_OPSET] = [14, 17];
@@ -57,8 +58,15 @@ export async function prepare(model: Model, options: TrainingOptions, context: B
 
   const frozen = options.groups.filter((group) => group.frozen).flatMap((group) => group.match);
   const found = findParameters(copy, { train: options.train, freeze: [...options.freeze, ...frozen] });
+  const there = namedConstants(model);
+  const trained = found.parameters.filter(
+    (value) => String(there.get(value.name)?.tensor) === String(value.initializer),
+  );
+  for (const value of found.parameters) {
+    if (!trained.includes(value)) notes.push(`${value.name} is not trained: it is made when the model is prepared`);
+  }
   for (const { subject, reason } of found.leftAlone) notes.push(`${subject} is not trained: ${reason}`);
-  if (found.parameters.length === 0) {
+  if (trained.length === 0) {
     throw new OptionError({
       area: "train",
       subject: "parameters",
@@ -68,7 +76,7 @@ export async function prepare(model: Model, options: TrainingOptions, context: B
   }
   const updated = options.batchNorm === "batch-statistics" ? batchNormalizations(copy) : [];
   const running = new Set(updated.flatMap((node) => [node.input(3), node.input(4)]));
-  const parameters = found.parameters.map((value) => toInput(graph, value));
+  const parameters = trained.map((value) => toInput(graph, value));
   const statistics = [...running].filter((value) => value.isConstant).map((value) => toInput(graph, value));
 
   const state = Object.fromEntries([...parameters, ...statistics].map(({ name, initial }) => [name, initial]));

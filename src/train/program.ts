@@ -44,6 +44,10 @@ export interface MemoryEstimate {
   readonly peak: number;
 }
 
+/** What is minimized, its parts, and the gradients' norm, as outputs. */
+export const LOSS = "train/loss";
+export const GRADIENT_NORM = "train/gradient-norm";
+
 /** Names of scalars: what is fed each step as float32 []. */
 export const LEARNING_RATE = "train/learning-rate";
 /** Factor on the gradients before clipping, 1 ÷ the number of batches accumulated; only in programs that accumulate. */
@@ -89,11 +93,3 @@ export interface BuildContext {
   /** Picks ways to compute gradients. Default: the first. */
   readonly choose?: ChooseWay;
 }
-
-// To come, in build.ts, write-back.ts and schedules.ts:
-//   buildTraining(model: Model, options: TrainingInput, context: BuildContext): Promise<TrainingProgram>
-//     leaves `model` as it is
-//   programsFor(model, options, context): { program(feeds: Tensors): Promise<TrainingProgram> }    one per shape, cached
-//   writeBack(model: Model, state: ReadonlyMap<string, Tensor>, options?: { ema?: boolean }): void
-//     by parameter name; masks, fake quantizers and everything else stay
-//   learningRateAt(schedule: Schedule, step: number, total: number): number
