@@ -4,13 +4,16 @@
 import type { Node } from "../graph/node.ts";
 import { ACTIVATION } from "./gradients/activation.ts";
 import { CONSTANT } from "./gradients/constant.ts";
+import { CONVOLUTION } from "./gradients/convolution.ts";
 import { ELEMENTWISE } from "./gradients/elementwise.ts";
 import { LINALG } from "./gradients/linalg.ts";
 import { MATHEMATICAL } from "./gradients/mathematical.ts";
 import { MOVEMENT } from "./gradients/movement.ts";
 import { NORMALIZATION } from "./gradients/normalization.ts";
+import { POOLING } from "./gradients/pooling.ts";
 import { QUANTIZATION } from "./gradients/quantization.ts";
 import { REDUCTION } from "./gradients/reduction.ts";
+import { RESIZE } from "./gradients/resize.ts";
 import type { GradientRow, GradientTable } from "./rule.ts";
 
 /** ONNX's own operators. A family is one file in gradients/ and one line here. */
@@ -24,6 +27,9 @@ export const GRADIENT_FAMILIES = [
   REDUCTION,
   LINALG,
   QUANTIZATION,
+  CONVOLUTION,
+  POOLING,
+  RESIZE,
 ] as const satisfies readonly GradientTable[];
 
 const GRADIENTS: GradientTable = Object.assign({}, ...GRADIENT_FAMILIES);

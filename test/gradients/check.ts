@@ -48,8 +48,6 @@ export interface GradientCase {
   readonly linear?: boolean;
   /** Default 17. */
   readonly opset?: number;
-  /** Ways to compute the parts of the gradient. Default: the first of each. */
-  readonly ways?: Readonly<Record<string, string>>;
   /** Step of central differences. Default 1/32. */
   readonly h?: number;
 }
@@ -71,11 +69,22 @@ interface Built {
   readonly session: Session;
   readonly feeds: Readonly<Record<string, Tensor>>;
   readonly wrt: readonly string[];
+  /** All ways to compute a part of the gradient, by part. */
+  readonly offered: ReadonlyMap<string, readonly string[]>;
   /** Name of each output with the gradients that its seed makes, by input. */
   readonly outputs: readonly { readonly name: string; readonly seed: string; readonly gradients: readonly string[] }[];
 }
 
-async function build(opType: string, test: GradientCase, random: Random, row?: GradientRow): Promise<Built> {
+/** Names of ways by the part that they compute. */
+type Ways = Readonly<Record<string, string>>;
+
+async function build(
+  opType: string,
+  test: GradientCase,
+  random: Random,
+  ways: Ways,
+  row?: GradientRow,
+): Promise<Built> {
   const runtime = await runtimes.node();
   const model = new Model();
   model.opset = test.opset ?? 17;
@@ -103,6 +112,7 @@ async function build(opType: string, test: GradientCase, random: Random, row?: G
       value?.isInput === true && !isFed(test.inputs[i]!) && (test.wrt === undefined || test.wrt.includes(i)),
   );
   const through = test.through ?? [0];
+  const offered = new Map<string, readonly string[]>();
   const outputs = through.map((index) => {
     const loss = node.output(index);
     const dims = shapes.get(loss)!;
@@ -115,7 +125,10 @@ async function build(opType: string, test: GradientCase, random: Random, row?: G
       dims,
       Float32Array.from({ length: size }, () => (test.linear ? random.integer(7) - 3 : random.normal())),
     );
-    const choose = (_node: unknown, part: string, ways: readonly string[]): string => test.ways?.[part] ?? ways[0]!;
+    const choose = (_node: unknown, part: string, names: readonly string[]): string => {
+      offered.set(part, names);
+      return ways[part] ?? names[0]!;
+    };
     const { gradients } = differentiate({
       loss,
       wrt,
@@ -134,6 +147,7 @@ async function build(opType: string, test: GradientCase, random: Random, row?: G
   return {
     session,
     feeds,
+    offered,
     wrt: wrt.map(({ name }) => name),
     outputs: outputs.map(({ loss, seed, gradients }) => ({
       name: named.get(loss)!.name,
@@ -167,10 +181,29 @@ function sample(input: DrawnInput, test: GradientCase, random: Random): Tensor {
 const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
 const size = (a: Float32Array, b: Float32Array): number => a.reduce((sum, x, i) => sum + Math.abs(x * b[i]!), 0);
 
-/** Runs all probes of one case; of `row` instead of the operator's own where it is given. */
+/**
+ * Runs all probes of one case, once for every way to compute a part of the gradient; of `row` instead of the operator's
+ * own where it is given.
+ */
 export async function checkGradient(opType: string, test: GradientCase, seed = 1, row?: GradientRow): Promise<void> {
+  const offered = await checkWays(opType, test, seed, {}, row);
+  for (const [part, ways] of offered) {
+    for (const way of ways.slice(1)) await checkWays(opType, test, seed, { [part]: way }, row);
+  }
+}
+
+/** @returns All ways by part; those that are not given are the first ones. */
+async function checkWays(
+  opType: string,
+  test: GradientCase,
+  seed: number,
+  ways: Ways,
+  row?: GradientRow,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const chosen = Object.entries(ways).map(([part, way]) => ` (${part}: ${way})`);
+  const label = `${opType} ${test.name}${chosen.join("")}`;
   const random = createRandom(seed);
-  const built = await build(opType, test, random, row);
+  const built = await build(opType, test, random, ways, row);
   const run = (feeds: Tensors): Promise<Tensors> => built.session.run(feeds);
   try {
     const base = await run(built.feeds);
@@ -196,11 +229,11 @@ export async function checkGradient(opType: string, test: GradientCase, seed = 1
         for (const output of built.outputs) {
           const s = built.feeds[output.seed]!.floats();
           const [y, dx] = [base[output.name]!.floats(), base[output.gradients[w]!]!];
-          expect(dx.dims, `${opType} ${test.name}: dimensions of the gradient of ${name}`).toEqual(x.dims);
+          expect(dx.dims, `${label}: dimensions of the gradient of ${name}`).toEqual(x.dims);
           const ours = dot(dx.floats(), d);
           const value = (step: number): number => dot(s, moved.get(step)![output.name]!.floats());
           const weight = size(s, y) + size(dx.floats(), d);
-          const where = `${opType} ${test.name}: ${name}, probe ${probe}`;
+          const where = `${label}: ${name}, probe ${probe}`;
           if (test.linear) {
             const error = Math.abs(value(1) - dot(s, y) - ours);
             expect(error, where).toBeLessThanOrEqual(
@@ -221,4 +254,5 @@ export async function checkGradient(opType: string, test: GradientCase, seed = 1
   } finally {
     await built.session.release();
   }
+  return built.offered;
 }
