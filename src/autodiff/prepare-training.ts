@@ -13,10 +13,11 @@ import { inlineIf } from "../passes/inline-if.ts";
 import { declareShapes, fixInput, fixInputs } from "../passes/specialize.ts";
 import { unrollRecurrent } from "../passes/unroll-recurrent.ts";
 import { upgradeOpset } from "../passes/upgrade-opset.ts";
-import { observeShapes } from "../runtime/collect.ts";
+import { inferTypes, observeShapes } from "../runtime/collect.ts";
 import type { Runtime, Tensors } from "../runtime/runtime.ts";
 import { runStep } from "../step/run.ts";
 import type { LeftAlone } from "../step/step.ts";
+import { OptionError } from "../util/errors.ts";
 import { checkCancelled } from "../util/progress.ts";
 
 /** The opset that gradients are written in; models of newer ones stay as they are. */
@@ -62,7 +63,15 @@ export async function makeDifferentiable(model: Model, options: MakeDifferentiab
   }
   const feeds: Record<string, Tensors[string]> = { ...options.feeds };
   for (const name of options.constant ?? []) {
-    if (feeds[name] !== undefined) fixInput(model, name, feeds[name]);
+    const tensor = feeds[name];
+    if (tensor === undefined) {
+      throw new OptionError({
+        area: "autodiff",
+        subject: `constant input "${name}"`,
+        problem: "expected a feed, got none",
+      });
+    }
+    fixInput(model, name, tensor);
     delete feeds[name];
     changes.push(`${name} is constant`);
   }
@@ -73,6 +82,7 @@ export async function makeDifferentiable(model: Model, options: MakeDifferentiab
   for (;;) {
     checkCancelled(signal);
     await runStep(model, hoistConstants, {}, context);
+    for (const [value, dtype] of await inferTypes(model, runtime)) value.setTensorType(dtype);
     declareShapes(await observeShapes(model, runtime, feeds));
     await runStep(model, foldConstants, { weights: false }, context);
     const inlined = await runStep(model, inlineIf, {}, context);
