@@ -19,16 +19,16 @@ import type { GradientRow, GradientTable } from "./rule.ts";
 /** ONNX's own operators. A family is one file in gradients/ and one line here. */
 export const GRADIENT_FAMILIES = [
   ELEMENTWISE,
+  ACTIVATION,
+  CONSTANT,
+  CONVOLUTION,
+  LINALG,
+  MATHEMATICAL,
   MOVEMENT,
   NORMALIZATION,
-  MATHEMATICAL,
-  CONSTANT,
-  ACTIVATION,
-  REDUCTION,
-  LINALG,
-  QUANTIZATION,
-  CONVOLUTION,
   POOLING,
+  QUANTIZATION,
+  REDUCTION,
   RESIZE,
 ] as const satisfies readonly GradientTable[];
 

@@ -31,7 +31,7 @@ export class Builder {
   readonly graph: Graph;
   readonly opset: number;
   readonly #prefix: string;
-  readonly #constants: Map<string, Value> = new Map();
+  #constants: Map<string, Value> = new Map();
 
   /**
    * @param prefix Of the names of nodes and values, for example "grad/".
@@ -48,6 +48,13 @@ export class Builder {
       problem: `expected opset ${OLDEST_BUILDER_OPSET} or newer, got ${this.opset}`,
       help: "Run upgradeOpset(model, 17) first.",
     });
+  }
+
+  /** The same graph and the same shared constants, with names under another prefix. */
+  under(prefix: string): Builder {
+    const builder = new Builder(this.graph, prefix);
+    builder.#constants = this.#constants;
+    return builder;
   }
 
   /** Adds a node at the end of the graph; returns its first output. `wish`: names it; default the operator. */

@@ -19,6 +19,9 @@ import { RESIZE_CASES } from "./resize.ts";
 /** One line per family. */
 const FAMILIES: readonly Readonly<Record<string, readonly GradientCase[]>>[] = [
   ELEMENTWISE_CASES,
+  CONVOLUTION_CASES,
+  POOLING_CASES,
+  RESIZE_CASES,
   MOVEMENT_CASES,
   NORMALIZATION_CASES,
   MATHEMATICAL_CASES,
@@ -27,9 +30,6 @@ const FAMILIES: readonly Readonly<Record<string, readonly GradientCase[]>>[] = [
   REDUCTION_CASES,
   LINALG_CASES,
   QUANTIZATION_CASES,
-  CONVOLUTION_CASES,
-  POOLING_CASES,
-  RESIZE_CASES,
 ];
 
 for (const family of FAMILIES) {
