@@ -237,7 +237,7 @@ function describe(node: Node, opset: number): string {
 }
 
 /** All values that depend on any of these, and these themselves. Subgraphs count as part of their node. */
-function dependents(values: readonly Value[]): ReadonlySet<Value> {
+export function dependents(values: readonly Value[]): ReadonlySet<Value> {
   const found = new Set(values);
   const open = [...values];
   while (open.length > 0) {

@@ -47,8 +47,6 @@ export interface GradientCase {
   readonly linear?: boolean;
   /** Default 17. */
   readonly opset?: number;
-  /** Ways to compute the parts of the gradient. Default: the first of each. */
-  readonly ways?: Readonly<Record<string, string>>;
   /** Step of central differences. Default 1/32. */
   readonly h?: number;
 }
@@ -70,11 +68,16 @@ interface Built {
   readonly session: Session;
   readonly feeds: Readonly<Record<string, Tensor>>;
   readonly wrt: readonly string[];
+  /** All ways to compute a part of the gradient, by part. */
+  readonly offered: ReadonlyMap<string, readonly string[]>;
   /** Name of each output with the gradients that its seed makes, by input. */
   readonly outputs: readonly { readonly name: string; readonly seed: string; readonly gradients: readonly string[] }[];
 }
 
-async function build(opType: string, test: GradientCase, random: Random): Promise<Built> {
+/** Names of ways by the part that they compute. */
+type Ways = Readonly<Record<string, string>>;
+
+async function build(opType: string, test: GradientCase, random: Random, ways: Ways): Promise<Built> {
   const runtime = await runtimes.node();
   const model = new Model();
   model.opset = test.opset ?? 17;
@@ -102,6 +105,7 @@ async function build(opType: string, test: GradientCase, random: Random): Promis
       value?.isInput === true && !isFed(test.inputs[i]!) && (test.wrt === undefined || test.wrt.includes(i)),
   );
   const through = test.through ?? [0];
+  const offered = new Map<string, readonly string[]>();
   const outputs = through.map((index) => {
     const loss = node.output(index);
     const dims = shapes.get(loss)!;
@@ -114,7 +118,10 @@ async function build(opType: string, test: GradientCase, random: Random): Promis
       dims,
       Float32Array.from({ length: size }, () => (test.linear ? random.integer(7) - 3 : random.normal())),
     );
-    const choose = (_node: unknown, part: string, ways: readonly string[]): string => test.ways?.[part] ?? ways[0]!;
+    const choose = (_node: unknown, part: string, names: readonly string[]): string => {
+      offered.set(part, names);
+      return ways[part] ?? names[0]!;
+    };
     const { gradients } = differentiate({ loss, wrt, shapes, seed, choose });
     return { loss, seed, gradients: wrt.map((value) => gradients.get(value)!) };
   });
@@ -126,6 +133,7 @@ async function build(opType: string, test: GradientCase, random: Random): Promis
   return {
     session,
     feeds,
+    offered,
     wrt: wrt.map(({ name }) => name),
     outputs: outputs.map(({ loss, seed, gradients }) => ({
       name: named.get(loss)!.name,
@@ -159,10 +167,25 @@ function sample(input: DrawnInput, test: GradientCase, random: Random): Tensor {
 const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
 const size = (a: Float32Array, b: Float32Array): number => a.reduce((sum, x, i) => sum + Math.abs(x * b[i]!), 0);
 
-/** Runs all probes of one case. */
+/** Runs all probes of one case, once for every way to compute a part of the gradient. */
 export async function checkGradient(opType: string, test: GradientCase, seed = 1): Promise<void> {
+  const offered = await checkWays(opType, test, seed, {});
+  for (const [part, ways] of offered) {
+    for (const way of ways.slice(1)) await checkWays(opType, test, seed, { [part]: way });
+  }
+}
+
+/** @returns All ways by part; those that are not given are the first ones. */
+async function checkWays(
+  opType: string,
+  test: GradientCase,
+  seed: number,
+  ways: Ways,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const chosen = Object.entries(ways).map(([part, way]) => ` (${part}: ${way})`);
+  const label = `${opType} ${test.name}${chosen.join("")}`;
   const random = createRandom(seed);
-  const built = await build(opType, test, random);
+  const built = await build(opType, test, random, ways);
   const run = (feeds: Tensors): Promise<Tensors> => built.session.run(feeds);
   try {
     const base = await run(built.feeds);
@@ -188,11 +211,11 @@ export async function checkGradient(opType: string, test: GradientCase, seed = 1
         for (const output of built.outputs) {
           const s = built.feeds[output.seed]!.floats();
           const [y, dx] = [base[output.name]!.floats(), base[output.gradients[w]!]!];
-          expect(dx.dims, `${opType} ${test.name}: dimensions of the gradient of ${name}`).toEqual(x.dims);
+          expect(dx.dims, `${label}: dimensions of the gradient of ${name}`).toEqual(x.dims);
           const ours = dot(dx.floats(), d);
           const value = (step: number): number => dot(s, moved.get(step)![output.name]!.floats());
           const weight = size(s, y) + size(dx.floats(), d);
-          const where = `${opType} ${test.name}: ${name}, probe ${probe}`;
+          const where = `${label}: ${name}, probe ${probe}`;
           if (test.linear) {
             const error = Math.abs(value(1) - dot(s, y) - ours);
             expect(error, where).toBeLessThanOrEqual(
@@ -213,4 +236,5 @@ export async function checkGradient(opType: string, test: GradientCase, seed = 1
   } finally {
     await built.session.release();
   }
+  return built.offered;
 }
