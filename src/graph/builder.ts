@@ -19,6 +19,7 @@ const AXES_AS_INPUT_SINCE: Readonly<Record<string, number>> = {
   ReduceMin: 18,
   ReduceProd: 18,
   ReduceL2: 18,
+  ReduceLogSumExp: 18,
   ReduceSumSquare: 18,
 };
 

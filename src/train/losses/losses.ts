@@ -5,6 +5,7 @@ import { z } from "zod";
 import { binaryCrossEntropy } from "./binary.ts";
 import { cosine } from "./cosine.ts";
 import { crossEntropy, nll } from "./cross-entropy.ts";
+import { ctc } from "./ctc.ts";
 import { distillation } from "./distillation.ts";
 import type { Loss } from "./loss.ts";
 import { huber, l1Loss, meanSquaredError, smoothL1 } from "./regression.ts";
@@ -19,6 +20,7 @@ export const LOSSES = [
   smoothL1,
   cosine,
   distillation,
+  ctc,
 ] as const;
 
 export const lossOptions = z.discriminatedUnion("kind", [
@@ -31,6 +33,7 @@ export const lossOptions = z.discriminatedUnion("kind", [
   smoothL1.options,
   cosine.options,
   distillation.options,
+  ctc.options,
 ]);
 
 export type LossOptions = z.output<typeof lossOptions>;
