@@ -43,8 +43,10 @@ export interface TimeWaysOptions extends Pick<DifferentiateOptions, "loss" | "wr
 /** Constants of more elements are told apart by their dimensions only. */
 const SHORT = 16;
 
-/** Ways that the first run shows this many times slower than the fastest are not run again. */
+/** Ways that the first runs show this many times slower than the fastest are not run again. */
 const HOPELESS = 3;
+
+const FIRST_ROUNDS = { minRounds: 2, maxRounds: 2, warmup: 0, budgetMs: 0 } as const;
 
 const ROUNDS = { minRounds: 3, maxRounds: 50, warmup: 1 } as const;
 
@@ -171,7 +173,7 @@ async function timeJob(
   try {
     const names = [...sessions.keys()];
     if (names.length === 0) return ms;
-    await run(names, { minRounds: 1, maxRounds: 1, warmup: 0, budgetMs: 0 });
+    await run(names, FIRST_ROUNDS);
     const best = Math.min(...Object.values(ms));
     const hopeful = names.filter((name) => ms[name]! < HOPELESS * best);
     await run(hopeful, { ...ROUNDS, budgetMs: budgetMs * hopeful.length });
