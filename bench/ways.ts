@@ -7,6 +7,7 @@ import { type Attributes, Builder } from "../src/graph/builder.ts";
 import { Model } from "../src/graph/model.ts";
 import { irVersionFor } from "../src/graph/ops/versions.ts";
 import type { Value } from "../src/graph/value.ts";
+import { channelBlock } from "../src/runtime/channel-block.ts";
 import { observeShapes } from "../src/runtime/collect.ts";
 import { interleave } from "../src/runtime/interleave.ts";
 import { createNodeRuntime } from "../src/runtime/onnxruntime-node.ts";
@@ -74,6 +75,7 @@ function modelOf({ op, inputs, attributes }: Case): { model: Model; wrt: Value[]
 }
 
 const node = await createNodeRuntime();
+const block = await channelBlock(node);
 /** With one thread the processor's time counts, which other work on the machine hardly changes; else the clock on the wall. */
 const cpuTime = (): number => {
   const { user, system } = process.cpuUsage();
@@ -97,7 +99,7 @@ for (const threads of process.argv.length > 2 ? process.argv.slice(2).map(Number
     const shapes = await observeShapes(model, node, feeds);
     const cache: WayCache = new Map();
     const runtime = timed(threads);
-    await timeWays(model, { loss: y, wrt, shapes, runtime, threads, cache, budgetMs: BUDGET_MS });
+    await timeWays(model, { loss: y, wrt, shapes, runtime, threads, cache, block, budgetMs: BUDGET_MS });
     for (const [key, found] of cache) {
       results.push({ threads, name: entry.name, part: key.split("; ").at(-1)!, ...found });
     }
@@ -109,6 +111,7 @@ report(
   {
     runtime: `${node.name} ${node.version}`,
     opset: OPSET,
+    block,
     budgetMs: BUDGET_MS,
     unit: "ms, least of several runs: one thread processor time, several threads time on the wall",
     cases: CASES,

@@ -35,6 +35,8 @@ export interface DifferentiateOptions {
   readonly missing?: "error" | "freeze";
   /** Default: the first way. */
   readonly choose?: ChooseWay;
+  /** What `channelBlock` found of the runtime: offers ways that run only there. Default: none of these. */
+  readonly block?: number | undefined;
 }
 
 /** A node through which no gradient was passed, and why. */
@@ -184,6 +186,7 @@ class Driver {
         const way = this.#options.choose?.(node, part, ways);
         return (ways as readonly string[]).includes(way ?? "") ? (way as (typeof ways)[number]) : ways[0]!;
       },
+      block: this.#options.block,
       unsupported,
     };
   }

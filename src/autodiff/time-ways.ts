@@ -26,7 +26,7 @@ export interface TimedWay {
 /** By runtime, threads, operator, attributes, shapes and part. As JSON: `JSON.stringify([...cache])`. */
 export type WayCache = Map<string, TimedWay>;
 
-export interface TimeWaysOptions extends Pick<DifferentiateOptions, "loss" | "wrt" | "shapes"> {
+export interface TimeWaysOptions extends Pick<DifferentiateOptions, "loss" | "wrt" | "shapes" | "block"> {
   readonly runtime: Runtime;
   /** As training will have them. Default 1. */
   readonly threads?: number;
@@ -91,16 +91,16 @@ export async function timeWays(model: Model, options: TimeWaysOptions): Promise<
 
 /** Everything that could be timed, in the order of the graph. */
 function jobsOf(model: Model, options: TimeWaysOptions, active: ReadonlySet<Value>): Job[] {
-  const { loss, shapes, runtime, threads = 1 } = options;
+  const { loss, shapes, runtime, threads = 1, block } = options;
   const jobs: Job[] = [];
   const needed = ancestors(loss);
   for (const node of model.graph.nodes()) {
     if (!needed.has(node) || node.subgraphs.length > 0) continue;
     for (const [index, value] of node.inputs.entries()) {
       if (value === undefined || !active.has(value)) continue;
-      for (const [part, ways] of offers(node, index, shapes, active)) {
+      for (const [part, ways] of offers(node, index, options, active)) {
         if (ways.length < 2) continue;
-        const where = [runtime.name, runtime.version, `${threads} threads`, `opset ${model.opset}`];
+        const where = [runtime.name, runtime.version, `${threads} threads`, `opset ${model.opset}`, `block ${block}`];
         jobs.push({ node, index, part, ways, key: [...where, signature(node, shapes, active), part].join("; ") });
       }
     }
@@ -111,11 +111,11 @@ function jobsOf(model: Model, options: TimeWaysOptions, active: ReadonlySet<Valu
 function offers(
   node: Node,
   index: number,
-  shapes: ReadonlyMap<Value, readonly number[]>,
+  { shapes, block }: TimeWaysOptions,
   active: ReadonlySet<Value>,
 ): SingleNode["offered"] {
   try {
-    return singleNode(node, index, shapes, active, (_node, _part, ways) => ways[0]!).offered;
+    return singleNode(node, index, shapes, active, (_node, _part, ways) => ways[0]!, block).offered;
   } catch (error) {
     // Whoever differentiates the whole graph says so, or freezes the node.
     if (error instanceof UnsupportedError) return new Map();
@@ -189,10 +189,10 @@ async function loadWays(
   options: TimeWaysOptions,
   active: ReadonlySet<Value>,
 ): Promise<{ readonly sessions: ReadonlyMap<string, Session>; readonly feeds: Tensors }> {
-  const { runtime, shapes, threads = 1, signal } = options;
+  const { runtime, shapes, threads = 1, signal, block } = options;
   const built = job.ways.map((way) => {
     const choose: ChooseWay = (_node, part, ways) => (part === job.part ? way : ways[0]!);
-    return { way, ...singleNode(job.node, job.index, shapes, active, choose) };
+    return { way, ...singleNode(job.node, job.index, shapes, active, choose, block) };
   });
   const used = new Set<string>();
   const feeds: Record<string, Tensor> = {};

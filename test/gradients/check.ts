@@ -11,6 +11,7 @@ import type { Attributes } from "../../src/graph/builder.ts";
 import { Model } from "../../src/graph/model.ts";
 import { irVersionFor } from "../../src/graph/ops/versions.ts";
 import type { Value } from "../../src/graph/value.ts";
+import { channelBlock } from "../../src/runtime/channel-block.ts";
 import { observeShapes } from "../../src/runtime/collect.ts";
 import type { Session, Tensors } from "../../src/runtime/runtime.ts";
 import { elementCount } from "../../src/tensor/dtype.ts";
@@ -74,6 +75,13 @@ interface Built {
   readonly outputs: readonly { readonly name: string; readonly seed: string; readonly gradients: readonly string[] }[];
 }
 
+/** Ways in blocks of channels are checked where there are any. */
+let foundBlock: Promise<number | undefined> | undefined;
+async function block(): Promise<number | undefined> {
+  foundBlock ??= runtimes.node().then(channelBlock);
+  return foundBlock;
+}
+
 /** Names of ways by the part that they compute. */
 type Ways = Readonly<Record<string, string>>;
 
@@ -106,6 +114,7 @@ async function build(opType: string, test: GradientCase, random: Random, ways: W
   );
   const through = test.through ?? [0];
   const offered = new Map<string, readonly string[]>();
+  const channels = await block();
   const outputs = through.map((index) => {
     const loss = node.output(index);
     const dims = shapes.get(loss)!;
@@ -122,7 +131,7 @@ async function build(opType: string, test: GradientCase, random: Random, ways: W
       offered.set(part, names);
       return ways[part] ?? names[0]!;
     };
-    const { gradients } = differentiate({ loss, wrt, shapes, seed, choose });
+    const { gradients } = differentiate({ loss, wrt, shapes, seed, choose, block: channels });
     return { loss, seed, gradients: wrt.map((value) => gradients.get(value)!) };
   });
   const fetched = new Set([...node.outputs, ...outputs.flatMap(({ gradients }) => gradients)]);
