@@ -9,9 +9,7 @@ import { irVersionFor } from "../src/graph/ops/versions.ts";
 import type { Value } from "../src/graph/value.ts";
 import { channelBlock } from "../src/runtime/channel-block.ts";
 import { observeShapes } from "../src/runtime/collect.ts";
-import { interleave } from "../src/runtime/interleave.ts";
 import { createNodeRuntime } from "../src/runtime/onnxruntime-node.ts";
-import type { Runtime } from "../src/runtime/runtime.ts";
 import { elementCount } from "../src/tensor/dtype.ts";
 import { Tensor } from "../src/tensor/tensor.ts";
 import { report } from "./report.ts";
@@ -81,11 +79,6 @@ const cpuTime = (): number => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 };
-const timed = (threads: number): Runtime => ({
-  ...node,
-  interleave: (sessions, feeds, options) => interleave(sessions, feeds, options, threads === 1 ? { now: cpuTime } : {}),
-});
-
 const results: (TimedWay & { readonly threads: number; readonly name: string; readonly part: string })[] = [];
 for (const threads of process.argv.length > 2 ? process.argv.slice(2).map(Number) : [1, 2]) {
   for (const entry of CASES) {
@@ -98,8 +91,8 @@ for (const threads of process.argv.length > 2 ? process.argv.slice(2).map(Number
     );
     const shapes = await observeShapes(model, node, feeds);
     const cache: WayCache = new Map();
-    const runtime = timed(threads);
-    await timeWays(model, { loss: y, wrt, shapes, runtime, threads, cache, block, budgetMs: BUDGET_MS });
+    const now = threads === 1 ? cpuTime : undefined;
+    await timeWays(model, { loss: y, wrt, shapes, runtime: node, threads, cache, block, now, budgetMs: BUDGET_MS });
     for (const [key, found] of cache) {
       results.push({ threads, name: entry.name, part: key.split("; ").at(-1)!, ...found });
     }

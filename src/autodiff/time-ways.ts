@@ -36,6 +36,11 @@ export interface TimeWaysOptions extends Pick<DifferentiateOptions, "loss" | "wr
   readonly cache?: WayCache;
   /** Milliseconds for each way, about. Default 50. */
   readonly budgetMs?: number;
+  /**
+   * The clock, in ms, of a runtime in this process. Default: time on the wall. With one thread the processor's time
+   * (process.cpuUsage) says the same and does not mind what else the machine does.
+   */
+  readonly now?: () => number;
   readonly signal?: AbortSignal;
   readonly progress?: Progress;
 }
@@ -158,14 +163,14 @@ async function timeJob(
   options: TimeWaysOptions,
   active: ReadonlySet<Value>,
 ): Promise<Readonly<Record<string, number>>> {
-  const { runtime, budgetMs = 50, signal } = options;
+  const { runtime, budgetMs = 50, signal, now } = options;
   const { sessions, feeds } = await loadWays(job, options, active);
   const ms: Record<string, number> = {};
   const run = async (names: readonly string[], timing: InterleaveOptions): Promise<void> => {
     const chosen = names.map((name) => sessions.get(name)!);
     const times = runtime.interleave
       ? await runtime.interleave(chosen, [feeds], timing)
-      : await interleave(chosen, [feeds], timing, { signal });
+      : await interleave(chosen, [feeds], timing, { now, signal });
     names.forEach((name, i) => {
       ms[name] = Math.min(ms[name] ?? Number.POSITIVE_INFINITY, ...times[i]!);
     });

@@ -167,7 +167,7 @@ export function inputWays(shape: ConvShape): readonly InputWayName[] {
   const simple = isDepthwise(shape) && filters === channels;
   const turned = { channels: filters, filters: channels * product(strides), groups, kernel };
   const blocks = flips && !pointwise && shape.block !== undefined && canBlock(turned, shape.block);
-  const first: InputWayName = pointwise ? "matmul" : isDepthwise(shape) && flips ? "flipped" : "transpose";
+  const first: InputWayName = pointwise ? "matmul" : isDepthwise(shape) && isOnes(strides) ? "flipped" : "transpose";
   const rest: InputWayName[] = [
     "transpose",
     ...(flips ? (["flipped"] as const) : []),

@@ -49,8 +49,8 @@ export function sumWays(windows: Windows): readonly SumWayName[] {
   const flips = strides.every((stride, axis) => stride === 1 || dilations[axis] === 1);
   return [
     ...(isTiled(windows) ? (["repeated"] as const) : []),
-    ...(flips ? (["flipped"] as const) : []),
     "transpose",
+    ...(flips ? (["flipped"] as const) : []),
     "taps",
   ];
 }
