@@ -91,11 +91,14 @@ describe("layers", () => {
     expect(wrong).toEqual([]);
   });
 
-  test("the platform-free entry reaches nothing of Node, and no runtime, before it is asked", () => {
-    const reached = closure(join(root, "index.ts"));
-    const bad = [...reached].flatMap(staticImports).filter(({ specifier }) => /^(node:|onnxruntime)/.test(specifier));
-    expect(bad.map(({ from, specifier }) => `${relative(root, from)} imports ${specifier}`)).toEqual([]);
-  });
+  test.each(["index.ts", "nn.ts"])(
+    "the platform-free entry %s reaches nothing of Node, and no runtime, before it is asked",
+    (entry) => {
+      const reached = closure(join(root, entry));
+      const bad = [...reached].flatMap(staticImports).filter(({ specifier }) => /^(node:|onnxruntime)/.test(specifier));
+      expect(bad.map(({ from, specifier }) => `${relative(root, from)} imports ${specifier}`)).toEqual([]);
+    },
+  );
 });
 
 /** Imports that run at load: no `import type`, no `import()`. */

@@ -19,7 +19,10 @@ export interface GradientContext {
   x(i: number): Value;
   /** Output `i` (default 0) of the forward graph. */
   y(i?: number): Value;
-  /** Whether input `i` is there and its gradient is asked for: what is not wanted need not be computed. */
+  /**
+   * Whether input `i` is there and its gradient is asked for: what is not wanted need not be computed. The gradient of a
+   * quantized (integer) input is that of the float that it stands for.
+   */
   wants(i: number): boolean;
   /** Dimensions of a value of the forward graph. @throws GraphError where they are not known. */
   dims(value: Value): readonly number[];
@@ -39,11 +42,18 @@ export type InputGradients = readonly (Value | undefined)[];
 /**
  * How an operator passes gradients on.
  *  - `rule`: its formula. With `broadcasts`, results have the output's shape and the driver sums them to the inputs'.
+ *    `zeroWhere`: nodes of the operator that are piecewise constant (Cast to integers). `surrogate`: the formula is not the
+ *    derivative but what trains (straight-through), so it is checked against reference data instead of differences.
  *  - `zero`: piecewise constant; nothing flows.
  *  - `never`: asking is an error, with the reason.
  */
 export type GradientRow =
-  | { readonly rule: (c: GradientContext) => InputGradients; readonly broadcasts?: boolean }
+  | {
+      readonly rule: (c: GradientContext) => InputGradients;
+      readonly broadcasts?: boolean;
+      readonly zeroWhere?: (node: Node) => boolean;
+      readonly surrogate?: true;
+    }
   | { readonly zero: true }
   | { readonly never: string };
 
@@ -58,7 +68,12 @@ export function defineGradients<const Table extends GradientTable>(table: Table)
   return table;
 }
 
-/** Operators of a table that have a formula. */
+/** Operators of a table whose formula is a derivative. */
 export type RuleOps<Table extends GradientTable> = {
-  [Op in keyof Table]: Table[Op] extends { readonly zero: true } | { readonly never: string } ? never : Op;
+  [Op in keyof Table]: Table[Op] extends
+    | { readonly zero: true }
+    | { readonly never: string }
+    | { readonly surrogate: true }
+    ? never
+    : Op;
 }[keyof Table];

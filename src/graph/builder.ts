@@ -19,6 +19,7 @@ const AXES_AS_INPUT_SINCE: Readonly<Record<string, number>> = {
   ReduceMin: 18,
   ReduceProd: 18,
   ReduceL2: 18,
+  ReduceLogSumExp: 18,
   ReduceSumSquare: 18,
 };
 
@@ -31,7 +32,7 @@ export class Builder {
   readonly graph: Graph;
   readonly opset: number;
   readonly #prefix: string;
-  readonly #constants: Map<string, Value> = new Map();
+  #constants: Map<string, Value> = new Map();
 
   /**
    * @param prefix Of the names of nodes and values, for example "grad/".
@@ -48,6 +49,13 @@ export class Builder {
       problem: `expected opset ${OLDEST_BUILDER_OPSET} or newer, got ${this.opset}`,
       help: "Run upgradeOpset(model, 17) first.",
     });
+  }
+
+  /** The same graph and the same shared constants, with names under another prefix. */
+  under(prefix: string): Builder {
+    const builder = new Builder(this.graph, prefix);
+    builder.#constants = this.#constants;
+    return builder;
   }
 
   /**

@@ -3,6 +3,8 @@
  */
 import type { z } from "zod";
 import { CLEAN_UP } from "../passes/clean-up.ts";
+import { inlineIf } from "../passes/inline-if.ts";
+import { unrollRecurrent } from "../passes/unroll-recurrent.ts";
 import { crossLayerEqualization } from "../quantize/corrections/cross-layer-equalization.ts";
 import { smoothQuant } from "../quantize/corrections/smooth-quant.ts";
 import { dynamicInt8 } from "../quantize/dynamic-int8.ts";
@@ -36,7 +38,10 @@ export const SCHEME_ALIASES: Readonly<Record<string, SchemeName>> = {
 /** Steps in float that make a model lose less when it is quantized; they go between clean-up and scheme. */
 export const CORRECTIONS = [listed(crossLayerEqualization), listed(smoothQuant)] as const;
 
+/** Passes that training needs: what has no gradient is written as what has one. */
+export const UNFOLDING = [listed(inlineIf), listed(unrollRecurrent)] as const;
+
 /** All steps by name. */
 export const STEPS = new Map(
-  [...CLEAN_UP, ...CORRECTIONS, ...Object.values(SCHEMES)].map((step) => [step.name, step] as const),
+  [...CLEAN_UP, ...UNFOLDING, ...CORRECTIONS, ...Object.values(SCHEMES)].map((step) => [step.name, step] as const),
 );

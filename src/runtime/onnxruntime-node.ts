@@ -24,8 +24,11 @@ export async function createNodeRuntime(): Promise<Runtime> {
         ...toOrtOptions(options),
         executionProviders: ["cpu"],
       });
-      return wrapSession(ort, session, () =>
-        typeof source === "string" ? readModelFile(source).proto : decodeModel(source),
+      return wrapSession(
+        ort,
+        session,
+        () => (typeof source === "string" ? readModelFile(source).proto : decodeModel(source)),
+        { fillsOutputs: true },
       );
     },
   };

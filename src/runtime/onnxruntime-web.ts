@@ -54,7 +54,7 @@ export function webRuntime(ort: OrtModule, provider: WebProvider, read?: ReadMod
     version: ort.env.versions.web ?? ort.env.versions.common,
     async load(model, options = {}) {
       const { session, bytes } = await create(model, options);
-      return wrapSession(ort, session, () => decodeModel(bytes));
+      return wrapSession(ort, session, () => decodeModel(bytes), { fillsOutputs: false });
     },
     ...(provider !== "wasm" && {
       async placement(model: ModelSource, options: SessionOptions = {}) {

@@ -88,19 +88,32 @@ export function toOrtOptions(options: SessionOptions): InferenceSession.SessionO
   };
 }
 
+/** What differs between the packages beside their forms. */
+export interface Abilities {
+  /** Outputs given to a run are filled. (onnxruntime-web 1.30 returns them as they were.) */
+  readonly fillsOutputs: boolean;
+}
+
 /**
  * A session over a created one.
  * @param readModel the model that was loaded, read only where the session leaves questions.
  */
-export function wrapSession(ort: OrtModule, session: InferenceSession, readModel: () => ModelProto): Session {
+export function wrapSession(
+  ort: OrtModule,
+  session: InferenceSession,
+  readModel: () => ModelProto,
+  { fillsOutputs }: Abilities,
+): Session {
+  const toInputs = (feeds: Tensors): Record<string, OrtTensor> => {
+    checkNames(Object.keys(feeds), session.inputNames);
+    return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(ort, name, tensor)]));
+  };
   return {
     // No closure here may hold `readModel`: it would keep the model's bytes as long as the session.
     inputs: toPorts(session.inputMetadata, "input", readModel),
     outputs: toPorts(session.outputMetadata, "output", readModel),
     async run(feeds: Tensors, fetch?: readonly string[]): Promise<Tensors> {
-      checkNames(Object.keys(feeds), session.inputNames);
-      const input: Record<string, OrtTensor> = {};
-      for (const [name, tensor] of Object.entries(feeds)) input[name] = toOrt(ort, name, tensor);
+      const input = toInputs(feeds);
       const results = fetch === undefined ? await session.run(input) : await session.run(input, fetch);
       const output: Record<string, Tensor> = {};
       for (const name of fetch ?? session.outputNames) {
@@ -109,6 +122,15 @@ export function wrapSession(ort: OrtModule, session: InferenceSession, readModel
       }
       return output;
     },
+    ...(fillsOutputs && {
+      async runInto(feeds: Tensors, into: Tensors, fetch: readonly string[]): Promise<Tensors> {
+        checkApart(feeds, into);
+        const wanted: Record<string, OrtTensor | null> = Object.fromEntries(fetch.map((name) => [name, null]));
+        for (const [name, tensor] of Object.entries(into)) wanted[name] = toOrt(ort, name, tensor);
+        const results = await session.run(toInputs(feeds), wanted);
+        return Object.fromEntries(fetch.map((name) => [name, fromOrt(results[name]!)]));
+      },
+    }),
     release: () => session.release(),
   };
 }
@@ -153,6 +175,19 @@ function checkNames(given: readonly string[], wanted: readonly string[]): void {
     problem: `expected ${list(wanted)}, got ${list(given)}`,
     help: missing.length > 0 ? `Give ${list(missing)}, too.` : `The model has no ${list(unknown)}.`,
   });
+}
+
+function checkApart(feeds: Tensors, into: Tensors): void {
+  const read = new Set(Object.values(feeds).map((tensor) => tensor.bytes().buffer));
+  for (const [name, tensor] of Object.entries(into)) {
+    if (!read.has(tensor.bytes().buffer)) continue;
+    throw new InputError({
+      area: "runtime",
+      subject: `output "${name}"`,
+      problem: "expected memory that is not fed, got that of an input",
+      help: "Keep two tensors and swap them after each run.",
+    });
+  }
 }
 
 function toOrt(ort: OrtModule, name: string, tensor: Tensor): OrtTensor {

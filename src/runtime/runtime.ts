@@ -4,6 +4,7 @@
 import type { DType } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Interleave } from "./interleave.ts";
+import type { StateSlot, StateStore } from "./stateful.ts";
 
 /** Named tensors: what goes into a session, or what comes out of it. */
 export type Tensors = Readonly<Record<string, Tensor>>;
@@ -38,6 +39,12 @@ export interface Session {
   readonly outputs: readonly Port[];
   /** Runs the model; `fetch` limits the outputs. Outputs are fresh tensors that stay valid. */
   run(feeds: Tensors, fetch?: readonly string[]): Promise<Tensors>;
+  /**
+   * Only where the runtime writes outputs into given memory: runs the model and fills the tensors of `into`, by output.
+   * The other outputs of `fetch` are fresh and returned.
+   * @throws InputError where memory to be filled is fed, too: the runtime would read what it has half written.
+   */
+  runInto?(feeds: Tensors, into: Tensors, fetch: readonly string[]): Promise<Tensors>;
   release(): Promise<void>;
 }
 
@@ -92,6 +99,8 @@ export interface Runtime {
   load(model: ModelSource, options?: SessionOptions): Promise<Session>;
   /** Only of a runtime elsewhere (a worker, a browser): times its sessions there, without the way to it. */
   readonly interleave?: Interleave;
+  /** Only of a runtime elsewhere: keeps state there. Use {@link createState}. */
+  createState?(slots: readonly StateSlot[]): Promise<StateStore>;
   /** Only where another execution provider than the processor's is asked for: loads the model once more, to see. */
   placement?(model: ModelSource, options?: SessionOptions): Promise<NodePlacement | undefined>;
 }

@@ -1,7 +1,6 @@
 /**
  * @file The caller's side of a runtime in a worker; the same for any kind of worker.
  */
-import { chunksLength } from "../onnx/encode.ts";
 import { messageOf, TersorError } from "../util/errors.ts";
 import type { ReadModel } from "./onnxruntime-web.ts";
 import type { ModelSource, Runtime, Session, SessionOptions } from "./runtime.ts";
@@ -16,6 +15,7 @@ import {
   unpackError,
   unpackTensors,
 } from "./worker-messages.ts";
+import { connectState, copyModel } from "./worker-state.ts";
 
 /** A runtime whose sessions live in a worker: the caller's event loop stays free while they load and run. */
 export interface WorkerRuntime extends Runtime {
@@ -43,6 +43,13 @@ export interface ConnectOptions {
   /** Reads models that are given as a path, where the worker reaches no files. */
   readonly read?: ReadModel;
 }
+
+/** Sends a request; resolves with its answer. */
+export type Send = <K extends Kind>(
+  kind: K,
+  request: Calls[K]["request"],
+  transfer?: ArrayBuffer[],
+) => Promise<Calls[K]["result"]>;
 
 interface Call {
   readonly resolve: (result: unknown) => void;
@@ -78,11 +85,7 @@ export async function connectRuntime(
     },
     (how) => end(`expected an answer, but ${how}`, "Start the runtime again, and load its sessions again."),
   );
-  const call = <K extends Kind>(
-    kind: K,
-    request: Calls[K]["request"],
-    transfer: ArrayBuffer[] = [],
-  ): Promise<Calls[K]["result"]> =>
+  const call: Send = (kind, request, transfer = []) =>
     new Promise((resolve, reject) => {
       if (ended !== undefined) return reject(ended);
       const id = next++;
@@ -120,6 +123,7 @@ export async function connectRuntime(
         packed.flatMap(buffersOf),
       );
     },
+    createState: (slots) => connectState(call, slots, read),
     ...(started.places && {
       placement(model: ModelSource, options?: SessionOptions) {
         const copy = copyModel("path" in model ? (read?.(model.path) ?? model) : model);
@@ -141,24 +145,5 @@ export async function connectRuntime(
       ids.set(loaded, session);
       return loaded;
     },
-  };
-}
-
-/** A model in buffers of its own, which can be transferred. */
-function copyModel(model: ModelSource): { readonly model: ModelSource; readonly buffers: ArrayBuffer[] } {
-  if ("path" in model) return { model, buffers: [] };
-  const chunks: readonly Uint8Array[] = model.bytes instanceof Uint8Array ? [model.bytes] : model.bytes;
-  const bytes = new Uint8Array(chunksLength(chunks));
-  let position = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, position);
-    position += chunk.byteLength;
-  }
-  const files = Object.entries(model.external ?? {}).map(
-    ([location, file]) => [location, new Uint8Array(file)] as const,
-  );
-  return {
-    model: { bytes, ...(files.length > 0 && { external: Object.fromEntries(files) }) },
-    buffers: [bytes.buffer, ...files.map(([, file]) => file.buffer)],
   };
 }

@@ -51,6 +51,42 @@ export interface Calls {
     readonly request: { readonly session: number };
     readonly result: undefined;
   };
+  readonly createState: {
+    readonly request: { readonly slots: readonly PackedSlot[] };
+    readonly result: number;
+  };
+  readonly loadStateful: {
+    readonly request: {
+      readonly store: number;
+      readonly model: ModelSource;
+      readonly options: SessionOptions | undefined;
+    };
+    readonly result: { readonly session: number; readonly inputs: readonly Port[]; readonly outputs: readonly Port[] };
+  };
+  readonly step: {
+    readonly request: {
+      readonly session: number;
+      readonly feeds: PackedTensors;
+      readonly fetch: readonly string[] | undefined;
+    };
+    readonly result: PackedTensors;
+  };
+  readonly readState: {
+    readonly request: { readonly store: number; readonly names: readonly string[] | undefined };
+    readonly result: PackedTensors;
+  };
+  readonly writeState: {
+    readonly request: { readonly store: number; readonly state: PackedTensors };
+    readonly result: undefined;
+  };
+  readonly releaseStateful: {
+    readonly request: { readonly session: number };
+    readonly result: undefined;
+  };
+  readonly releaseState: {
+    readonly request: { readonly store: number };
+    readonly result: undefined;
+  };
 }
 
 export type Kind = keyof Calls;
@@ -77,6 +113,14 @@ export interface PackedTensor {
   readonly strings?: readonly string[];
 }
 
+/** A slot of a state; `initial` as it is sent. */
+export interface PackedSlot {
+  readonly name: string;
+  readonly input: string;
+  readonly output: string;
+  readonly initial: PackedTensor;
+}
+
 export type PackedTensors = Readonly<Record<string, PackedTensor>>;
 
 /**
@@ -94,12 +138,11 @@ export function packTensors(tensors: Tensors, given: boolean): PackedTensors {
 }
 
 export function unpackTensors(packed: PackedTensors): Tensors {
-  return Object.fromEntries(
-    Object.entries(packed).map(([name, { dtype, dims, bytes, strings }]) => [
-      name,
-      strings === undefined ? Tensor.of(dtype, dims, bytes) : Tensor.strings(dims, strings),
-    ]),
-  );
+  return Object.fromEntries(Object.entries(packed).map(([name, tensor]) => [name, unpackTensor(tensor)]));
+}
+
+export function unpackTensor({ dtype, dims, bytes, strings }: PackedTensor): Tensor {
+  return strings === undefined ? Tensor.of(dtype, dims, bytes) : Tensor.strings(dims, strings);
 }
 
 function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {

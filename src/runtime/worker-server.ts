@@ -4,6 +4,7 @@
 import { InputError } from "../util/errors.ts";
 import { interleave } from "./interleave.ts";
 import type { Runtime, Session } from "./runtime.ts";
+import { createState, type StatefulSession, type StateStore } from "./stateful.ts";
 import {
   buffersOf,
   type Calls,
@@ -14,6 +15,7 @@ import {
   type Reply,
   type Request,
   type RuntimeName,
+  unpackTensor,
   unpackTensors,
 } from "./worker-messages.ts";
 
@@ -32,14 +34,18 @@ export function serveRuntime(
   end: () => void,
 ): (request: Request | Farewell) => void {
   const sessions = new Map<number, Session>();
+  const stateful = new Map<number, StatefulSession>();
+  const stores = new Map<number, StateStore>();
   let runtime: Runtime | undefined;
   let next = 0;
 
-  const find = (id: number): Session => {
-    const session = sessions.get(id);
-    if (session !== undefined) return session;
-    throw new InputError({ area: "runtime", subject: "session", problem: "expected a loaded one, got a released one" });
+  const found = <T>(all: ReadonlyMap<number, T>, id: number, subject = "session"): T => {
+    const one = all.get(id);
+    if (one !== undefined) return one;
+    throw new InputError({ area: "runtime", subject, problem: "expected a loaded one, got a released one" });
   };
+  const find = (id: number): Session => found(sessions, id);
+  const store = (id: number): StateStore => found(stores, id, "state");
   const answer = async (request: Request): Promise<Answer> => {
     switch (request.kind) {
       case "start": {
@@ -67,6 +73,40 @@ export function serveRuntime(
         const session = find(request.session);
         sessions.delete(request.session);
         await session.release();
+        return { result: undefined };
+      }
+      case "createState": {
+        const slots = request.slots.map((slot) => ({ ...slot, initial: unpackTensor(slot.initial) }));
+        stores.set(next, await createState(runtime!, slots));
+        return { result: next++ };
+      }
+      case "loadStateful": {
+        const session = await store(request.store).load(request.model, request.options);
+        stateful.set(next, session);
+        return { result: { session: next++, inputs: session.inputs, outputs: session.outputs } };
+      }
+      case "step": {
+        const results = await found(stateful, request.session).step(unpackTensors(request.feeds), request.fetch);
+        const result = packTensors(results, true);
+        return { result, transfer: buffersOf(result) };
+      }
+      case "readState": {
+        const result = packTensors(Object.fromEntries(await store(request.store).snapshot(request.names)), true);
+        return { result, transfer: buffersOf(result) };
+      }
+      case "writeState":
+        await store(request.store).restore(new Map(Object.entries(unpackTensors(request.state))));
+        return { result: undefined };
+      case "releaseStateful": {
+        const session = found(stateful, request.session);
+        stateful.delete(request.session);
+        await session.release();
+        return { result: undefined };
+      }
+      case "releaseState": {
+        const state = store(request.store);
+        stores.delete(request.store);
+        await state.release();
         return { result: undefined };
       }
     }

@@ -1,0 +1,120 @@
+/**
+ * @file The forward graph as training needs it: a copy with fixed dimensions in which parameters are inputs.
+ */
+import { makeDifferentiable } from "../autodiff/prepare-training.ts";
+import { cloneModel } from "../graph/clone.ts";
+import type { Graph } from "../graph/graph.ts";
+import type { Model } from "../graph/model.ts";
+import type { Value } from "../graph/value.ts";
+import { constantInputs } from "../passes/constant-inputs.ts";
+import type { Tensors } from "../runtime/runtime.ts";
+import { runStep } from "../step/run.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { InputError, OptionError } from "../util/errors.ts";
+import { batchNormalizations } from "./batch-norm.ts";
+import { dropoutsOff } from "./dropout.ts";
+import type { TrainingOptions } from "./options.ts";
+import { findParameters } from "./parameters.ts";
+import type { BuildContext } from "./program.ts";
+import { namedConstants } from "./write-back.ts";
+
+/** A tensor of the model that is fed and given back: by its name in the model. */
+export interface StateTensor {
+  readonly name: string;
+  readonly initial: Tensor;
+}
+
+export interface Prepared {
+  readonly model: Model;
+  readonly parameters: readonly StateTensor[];
+  /** Running means and variances, where they are updated. */
+  readonly statistics: readonly StateTensor[];
+  /** The batch without targets. */
+  readonly inputs: Tensors;
+  /** Dimensions of all values by name. */
+  readonly dims: ReadonlyMap<string, readonly number[]>;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Leaves `model` as it is.
+ * @throws InputError where the sample batch lacks an input; OptionError where nothing is left to train.
+ */
+export async function prepare(model: Model, options: TrainingOptions, context: BuildContext): Promise<Prepared> {
+  const copy = cloneModel(model);
+  const { graph } = copy;
+  const { runtime, signal, feeds } = context;
+  await runStep(copy, constantInputs, {});
+  const form = await makeDifferentiable(copy, {
+    feeds: ownFeeds(graph, feeds),
+    runtime,
+    constant: options.constantInputs,
+    ...(signal && { signal }),
+  });
+  const notes = form.changes.filter((change) => !change.includes(": [")).map((change) => `prepared: ${change}`);
+  for (const { subject, reason } of form.leftAlone) notes.push(`${subject} passes no gradients: ${reason}`);
+
+  const frozen = options.groups.filter((group) => group.frozen).flatMap((group) => group.match);
+  const found = findParameters(copy, { train: options.train, freeze: [...options.freeze, ...frozen] });
+  const there = namedConstants(model);
+  const trained = found.parameters.filter(
+    (value) => String(there.get(value.name)?.tensor) === String(value.initializer),
+  );
+  for (const value of found.parameters) {
+    if (!trained.includes(value)) notes.push(`${value.name} is not trained: it is made when the model is prepared`);
+  }
+  for (const { subject, reason } of found.leftAlone) notes.push(`${subject} is not trained: ${reason}`);
+  if (trained.length === 0) {
+    throw new OptionError({
+      area: "train",
+      subject: "parameters",
+      problem: "expected some to train, found none",
+      help: "See train, freeze and groups; constants count where a layer takes them as weights, in float32.",
+    });
+  }
+  const updated = options.batchNorm === "batch-statistics" ? batchNormalizations(copy) : [];
+  const running = new Set(updated.flatMap((node) => [node.input(3), node.input(4)]));
+  const parameters = trained.map((value) => toInput(graph, value));
+  const statistics = [...running].filter((value) => value.isConstant).map((value) => toInput(graph, value));
+
+  const dims = new Map([...form.shapes].map(([value, shape]) => [value.name, shape]));
+  return { model: copy, parameters, statistics, inputs: form.feeds, dims, notes };
+}
+
+/** The evaluation's form: nothing is dropped. */
+export function forEvaluation({ model }: Prepared): Model {
+  const copy = cloneModel(model);
+  dropoutsOff(copy);
+  return copy;
+}
+
+/** What of the batch the model takes. Defaults that are not fed are constant, those that are fed are gone. */
+function ownFeeds(graph: Graph, feeds: Tensors): Tensors {
+  const own: Record<string, Tensor> = {};
+  for (const value of [...graph.inputs]) {
+    const feed = feeds[value.name];
+    if (feed !== undefined) {
+      if (value.initializer !== undefined) graph.initializers.delete(value);
+      value.initializer = undefined;
+      own[value.name] = feed;
+    } else if (value.initializer !== undefined) {
+      graph.inputs.splice(graph.inputs.indexOf(value), 1);
+    } else {
+      throw new InputError({
+        area: "train",
+        subject: `input ${value}`,
+        problem: `expected a tensor of the sample batch, got ${Object.keys(feeds).join(", ") || "none"}`,
+      });
+    }
+  }
+  return own;
+}
+
+function toInput(graph: Graph, value: Value): StateTensor {
+  const initial = value.initializer!;
+  graph.initializers.delete(value);
+  value.initializer = undefined;
+  value.setTensorType(initial.dtype, initial.dims);
+  graph.inputs.push(value);
+  return { name: value.name, initial };
+}
