@@ -45,7 +45,7 @@ const MODELS: Readonly<Record<string, string>> = {
 const TARGETS: readonly TargetName[] = ["node-cpu", "web-wasm"];
 const BUDGET = parseBudget("1pt");
 const SECONDS = flags.quick ? 60 : Number(flags.time);
-/** Samples that the grid and the files of the search are judged by in the end: the first of those that the search was judged by. */
+/** Samples that the grid and the files of the search are judged by in the end at least: those that the search was judged by. */
 const SAMPLES = flags.quick ? 30 : 300;
 const WORK = fileURLToPath(new URL("../.bench/compress", import.meta.url));
 /** A file counts as worse from that much more bytes or time on: timings are noisy. */
@@ -91,6 +91,8 @@ interface Outcome {
   readonly timeUp: boolean;
   readonly tried: number;
   readonly evaluated: number | undefined;
+  /** That the files below are judged by. */
+  readonly samplesJudged: number;
   readonly ok: boolean;
   readonly compressed: readonly Row[];
   readonly grid: readonly Row[];
@@ -141,6 +143,7 @@ async function runModel(name: string): Promise<Outcome> {
       console.log(`  ${name}: ${title}: ${messageOf(error)}`);
     }
   }
+  const samples = Math.max(SAMPLES, flags.quick ? 0 : (result.evaluated ?? 0));
   const compressed: Row[] = [];
   const tried: Row[] = [];
   for (const target of TARGETS) {
@@ -149,7 +152,7 @@ async function runModel(name: string): Promise<Outcome> {
       {
         target,
         files: [{ name: "original", path }, ...own],
-        data: { kind: "path", path: data, limit: SAMPLES, skip: 1 },
+        data: { kind: "path", path: data, limit: samples, skip: 1 },
         threads: 1,
         budgetMs: (flags.quick ? 300 : 2500) * (own.length + 1),
         seed: 1,
@@ -168,7 +171,18 @@ async function runModel(name: string): Promise<Outcome> {
   }
   const verdicts = TARGETS.map((target) => ({ target, ...compare(compressed, tried, target) }));
   const { seconds, timeUp, evaluated, ok } = result;
-  return { model: name, seconds, timeUp, tried: result.tried.length, evaluated, ok, compressed, grid: tried, verdicts };
+  return {
+    model: name,
+    seconds,
+    timeUp,
+    tried: result.tried.length,
+    evaluated,
+    samplesJudged: samples,
+    ok,
+    compressed,
+    grid: tried,
+    verdicts,
+  };
 }
 
 function rowOf(
@@ -216,7 +230,7 @@ function save(name: string, outcome: Outcome): void {
   const file = fileURLToPath(new URL("./results/compress.json", import.meta.url));
   mkdirSync(dirname(file), { recursive: true });
   const earlier = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { outcomes: object }).outcomes : {};
-  const entry = { machine: machine(), secondsAllowed: SECONDS, samplesJudged: SAMPLES, ...outcome };
+  const entry = { machine: machine(), secondsAllowed: SECONDS, ...outcome };
   writeFileSync(file, `${JSON.stringify({ bench: "compress", outcomes: { ...earlier, [name]: entry } }, null, 2)}\n`);
 }
 

@@ -100,7 +100,8 @@ async function readLabels(
   });
 }
 
-async function readPreprocessor(
+/** What `--preprocess` says, or the file beside the model, for these inputs. */
+export async function readPreprocessor(
   given: LoadSpec["preprocess"],
   ports: readonly Port[],
   subject: string,

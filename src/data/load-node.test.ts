@@ -94,7 +94,7 @@ it.each<[string, () => string, readonly Port[], RegExp]>([
     "a wrong extension",
     () => put("a.csv", ""),
     [X],
-    /expected \.npz, \.npy, images, \.jsonl or \.txt, or a module .* got \.csv/,
+    /expected \.npz, \.npy, images, idx files \(MNIST\), \.jsonl or \.txt, or a module .* got \.csv/,
   ],
   ["an empty folder", () => join(put("empty/.keep", ""), ".."), [X], /got an empty folder/],
   ["a folder of something else", () => join(put("pdf/a.pdf", ""), ".."), [X], /or images, got a\.pdf/],

@@ -9,6 +9,7 @@ import { InputError, messageOf, OptionError } from "../util/errors.ts";
 import { type ArrayFile, type ArrayKind, fileOnDisk, filesInZip, openArrays } from "./arrays-node.ts";
 import { batch, type Collate, LEAST_FRESH, limit, shuffle, skip } from "./combine.ts";
 import { byName } from "./files-node.ts";
+import { chooseIdx, isIdx, openIdx } from "./idx-node.ts";
 import { findImages, IMAGE_EXTENSIONS, openImages } from "./images-node.ts";
 import { checkKind, checkSpec, type LoadSpec } from "./load-spec.ts";
 import { MODULE_EXTENSIONS, openModule, type Part, type Score } from "./module-node.ts";
@@ -18,7 +19,7 @@ import { openTexts, TEXT_EXTENSIONS } from "./text-node.ts";
 /** A data source, with the score function of the module it came from. */
 export interface LoadedData extends DataSource {
   readonly score?: Score;
-  /** The function of a module that was taken. */
+  /** The function of a module, or the set of a folder of idx files, that was taken. */
   readonly part?: Part;
   /** Names of the labels' indices, where folders, a table or a file named them. */
   readonly classes?: readonly string[];
@@ -32,12 +33,15 @@ export interface LoadOptions extends LoadSpec {
   readonly skip?: number;
   /** Only so many samples, at least 1; counted before batches are made. Default: all. */
   readonly limit?: number;
-  /** Which function of a module: default "calibration". Where the module has only the other one, that is taken. */
+  /**
+   * Which function of a module: default "calibration". Where the module has only the other one, that is taken. Of a folder
+   * of idx files: the training set, or the test set for "evaluation".
+   */
   readonly part?: Part;
 }
 
 const area = "data";
-const KINDS = ".npz, .npy, images, .jsonl or .txt, or a module";
+const KINDS = ".npz, .npy, images, idx files (MNIST), .jsonl or .txt, or a module";
 
 /** What a path turned out to be. */
 interface Opened extends LoadedData {
@@ -54,6 +58,7 @@ interface Opened extends LoadedData {
  * - a folder, zip archive or file of .npz (one sample each: arrays by input name; an extra array `label` is the label) or
  *   .npy (models with one input),
  * - a folder of images, or one image; labels from the names of its folders or a table,
+ * - a folder with idx files, or one of them (MNIST, Fashion-MNIST; .gz or not); labels from the file beside it,
  * - texts, one a line (.jsonl or .txt), with a tokenizer,
  * - a module that exports `calibration()` or `evaluation()` (an iterable, async iterable or array of
  *   `{ inputs, label? }`) and optionally `score(outputs, sample)`.
@@ -83,13 +88,14 @@ export interface EvaluationData {
 
 /**
  * Opens the samples after the first `skip`, which calibration has seen; all of them where too few are left. A module with
- * `evaluation()` has samples of its own.
+ * `evaluation()` and a folder with a test set have samples of their own.
  */
 export async function loadEvaluation(path: string, options: LoadOptions): Promise<EvaluationData> {
   const { source, finish } = await open(path, { ...options, part: "evaluation" });
   const seen = options.skip ?? 0;
-  const enough = source.length === undefined ? source.part === "evaluation" : source.length - seen >= LEAST_FRESH;
-  const from = enough && source.length !== undefined ? seen : 0;
+  const apart = source.part === "evaluation";
+  const enough = apart || (source.length !== undefined && source.length - seen >= LEAST_FRESH);
+  const from = enough && !apart ? seen : 0;
   return { source: finish(partOf(source, from, options.limit)), seenBefore: seen > 0 && !enough };
 }
 
@@ -185,6 +191,7 @@ async function openKind(path: string, options: LoadOptions): Promise<Opened> {
     checkKind(options, "texts", path);
     return { ...(await openTexts(path, inputs, options)), single: true };
   }
+  if (isIdx(basename(path))) return idx(path, options);
   if (IMAGE_EXTENSIONS.includes(extension)) return images(dirname(path), [basename(path)], basename(path), options);
   throw new InputError({
     area,
@@ -202,6 +209,11 @@ function arrays(name: string, files: readonly ArrayFile[], kind: ArrayKind, opti
 async function images(folder: string, files: readonly string[], name: string, options: LoadOptions): Promise<Opened> {
   checkKind(options, "images", name);
   return { ...(await openImages(folder, files, options.inputs, options, name)), single: true, shuffled: true };
+}
+
+async function idx(path: string, options: LoadOptions): Promise<Opened> {
+  checkKind(options, "images", basename(path));
+  return { ...(await openIdx(path, options.inputs, options)), single: true, shuffled: true };
 }
 
 async function openFolder(folder: string, options: LoadOptions): Promise<Opened> {
@@ -224,6 +236,8 @@ async function openFolder(folder: string, options: LoadOptions): Promise<Opened>
       help: "Move one kind elsewhere.",
     });
   }
+  const set = chooseIdx(names, options.part ?? "calibration", folder);
+  if (set !== undefined) return { ...(await idx(join(folder, set.file), options)), part: set.part };
   const pictures = await findImages(folder);
   if (pictures.length > 0) return images(folder, pictures, name, options);
   const found = names.length === 0 ? "an empty folder" : names.slice(0, 3).join(", ") + (names.length > 3 ? ", …" : "");

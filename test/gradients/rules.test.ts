@@ -2,17 +2,19 @@
  * @file Every gradient rule against differences of the operator itself.
  */
 import { describe, test } from "vitest";
+import { ACTIVATION_CASES } from "./activation.ts";
 import { checkGradient, type GradientCase } from "./check.ts";
+import { CONSTANT_CASES } from "./constant.ts";
 import { CONVOLUTION_CASES } from "./convolution.ts";
 import { ELEMENTWISE_CASES } from "./elementwise.ts";
-import { POOLING_CASES } from "./pooling.ts";
-import { RESIZE_CASES } from "./resize.ts";
 import { LINALG_CASES } from "./linalg.ts";
 import { MATHEMATICAL_CASES } from "./mathematical.ts";
 import { MOVEMENT_CASES } from "./movement.ts";
 import { NORMALIZATION_CASES } from "./normalization.ts";
+import { POOLING_CASES } from "./pooling.ts";
 import { QUANTIZATION_CASES } from "./quantization.ts";
 import { REDUCTION_CASES } from "./reduction.ts";
+import { RESIZE_CASES } from "./resize.ts";
 
 /** One line per family. */
 const FAMILIES: readonly Readonly<Record<string, readonly GradientCase[]>>[] = [

@@ -60,7 +60,7 @@ export function addCompress(program: Command, signal: AbortSignal): void {
     .option("--browser <path>", "a Chrome, Chromium or Edge for web-wasm and web-webgpu; 'auto' finds one")
     .option("--ort-web <folder>", "another onnxruntime-web to load in the browser")
     .option("--calibration-samples <number>", "samples to calibrate on (default: 100, at most a third)", parseCount)
-    .option("--samples <number>", "samples of each proof (default: 30 to 500, as the time allows)", parseCount)
+    .option("--samples <number>", "samples of each proof (default: 30 to 2,000, as the time allows)", parseCount)
     .option("--target <names>", "runtimes, comma-separated: node-cpu, web-wasm, web-webgpu", parseTargets)
     .option("--shape <name=dims>", "shape of a generated input, such as x=1,3,224,224", parseShape)
     .option(

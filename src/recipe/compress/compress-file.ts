@@ -54,7 +54,7 @@ export interface CompressOptions {
   readonly load?: LoadSpec;
   /** Samples to calibrate on. Default 100, at most a third of the data. */
   readonly calibrationSamples?: number;
-  /** Samples of each proof. Default: as many as the time allows, 30 to 500. */
+  /** Samples of each proof. Default: as many as the time allows, 30 to 2,000. */
   readonly samples?: number;
   readonly targets?: readonly TargetName[];
   /** What a metric may lose, at the bad end of its interval. Default one point. */
