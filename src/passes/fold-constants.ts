@@ -11,7 +11,7 @@ import type { Value } from "../graph/value.ts";
 import { encodeModel, joinChunks } from "../onnx/encode.ts";
 import type { Runtime, Tensors } from "../runtime/runtime.ts";
 import { defineStep, type LeftAlone, type StepReport } from "../step/step.ts";
-import { Tensor } from "../tensor/tensor.ts";
+import { isFloatingPoint, Tensor } from "../tensor/tensor.ts";
 import { messageOf } from "../util/errors.ts";
 import { removeDead } from "./eliminate-dead.ts";
 
@@ -40,16 +40,22 @@ export const foldConstants = defineStep({
       .min(0)
       .default(16_384)
       .describe("bytes that one result may add to the file beyond the constants that it makes superfluous"),
+    weights: z
+      .boolean()
+      .default(true)
+      .describe(
+        "also what is computed from floats of more than one element; without, they stay as they are, to be trained",
+      ),
   }),
   needs: ["runtime"],
-  async run(model, { growth }, context): Promise<StepReport> {
+  async run(model, { growth, weights }, context): Promise<StepReport> {
     let changed = 0;
     const leftAlone: LeftAlone[] = [];
     for (const graph of [...model.graphs()]) {
       // A graph may have gone with a folded node.
       if (graph.owner !== undefined && graph.owner.graph === undefined) continue;
       changed += foldShapes(graph);
-      changed += await foldGraph(graph, context.runtime!, growth, leftAlone);
+      changed += await foldGraph(graph, context.runtime!, { growth, weights }, leftAlone);
     }
     if (changed > 0) removeDead(model);
     return { changed, leftAlone };
@@ -77,10 +83,22 @@ function foldShapes(graph: Graph): number {
   return changed;
 }
 
-async function foldGraph(graph: Graph, runtime: Runtime, growth: number, leftAlone: LeftAlone[]): Promise<number> {
+interface FoldOptions {
+  readonly growth: number;
+  readonly weights: boolean;
+}
+
+async function foldGraph(
+  graph: Graph,
+  runtime: Runtime,
+  { growth, weights }: FoldOptions,
+  leftAlone: LeftAlone[],
+): Promise<number> {
   const foldable = new Set<Node>();
   const constant = (value: Value): boolean =>
-    value.isConstant || (value.producer !== undefined && foldable.has(value.producer));
+    value.isConstant
+      ? weights || value.initializer!.size <= 1 || !isFloatingPoint(value.initializer!.dtype)
+      : value.producer !== undefined && foldable.has(value.producer);
   for (const node of graph.nodes()) {
     const eligible =
       node.domain === "" &&

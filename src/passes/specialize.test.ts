@@ -31,4 +31,30 @@ describe("specialize", () => {
     const runtime = await createNodeRuntime();
     await expect(runStep(model, specialize, { shapes }, { runtime })).rejects.toThrow(message);
   });
+
+  test("what a fixed value decides is decided", async () => {
+    const text = `<ir_version: 8, opset_import: ["" : 17]> g (float[N] x, int64 rate, bool[2] m) => (float[N] y) <int64 high = {16000}>
+      { c = Equal(rate, high) i = Cast<to = 1>(m) s = ReduceSum<keepdims = 0>(i) a = Mul(x, s) y = Where(c, a, x) }`;
+    const model = fromOnnx(parseModel(text));
+    const runtime = await createNodeRuntime();
+    const values = { rate: 16_000, m: [1, 1] };
+    const report = await runStep(model, specialize, { shapes: { x: [2] }, values }, { runtime });
+    expect(report.changes).toEqual(["x [2]", "rate = 16000", "m = 1, 1"]);
+    expect(model.graph.inputs.map(({ name }) => name)).toEqual(["x"]);
+    const constants = [...model.graph.initializers].map(({ name, constant }) => [name, constant?.numbers()]);
+    expect(constants.sort()).toEqual([
+      ["c", [1]],
+      ["s", [2]],
+    ]);
+  });
+
+  test.each([
+    [{ z: 1 }, /values of "z": expected an input of the model, found none of that name/],
+    [{ k: 1 }, /values of "k": expected 3 elements, got 1/],
+  ])("refuses the values %j", async (values, message) => {
+    const text = `<ir_version: 8, opset_import: ["" : 17]> g (float[N, 3] x, float[3] k) => (float[N, 3] y) { y = Mul(x, k) }`;
+    const model = fromOnnx(parseModel(text));
+    const runtime = await createNodeRuntime();
+    await expect(runStep(model, specialize, { shapes: { x: [2, 3] }, values }, { runtime })).rejects.toThrow(message);
+  });
 });

@@ -7,7 +7,7 @@ import { toOnnx } from "../graph/to-onnx.ts";
 import type { Value } from "../graph/value.ts";
 import { type Chunk, encodeModel, joinChunks } from "../onnx/encode.ts";
 import type { GraphProto, ModelProto, NodeProto } from "../onnx/messages.ts";
-import { elementCount } from "../tensor/dtype.ts";
+import { type DType, elementCount } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { InputError, messageOf, TersorError } from "../util/errors.ts";
 import { checkCancelled, type Progress } from "../util/progress.ts";
@@ -39,18 +39,9 @@ export async function observeShapes(
   runtime: Runtime,
   feeds: Tensors,
 ): Promise<ReadonlyMap<Value, readonly number[]>> {
-  const values: Value[] = [];
-  const sequences = new Set<Value>();
-  for (const node of model.graph.nodes()) {
-    const [first] = node.inputs;
-    const passesOn = node.is("Identity") && first !== undefined && sequences.has(first);
-    for (const value of node.outputs) {
-      if (value !== undefined && (passesOn || makesNoTensor(node))) sequences.add(value);
-      else if (value !== undefined && (value.type === undefined || value.type.tensorType !== undefined))
-        values.push(value);
-    }
-  }
+  const values = tensorsOf(model);
   const proto = toOnnx(model);
+  const options = branches(model) ? BRANCHING_SESSION : SHAPE_SESSION;
   const name = (index: number): string => `tersor_shape_${index}`;
   const observe = async (chosen: readonly Value[]): Promise<Map<Value, readonly number[]>> => {
     const shapes = new Map<Value, readonly number[]>();
@@ -59,7 +50,7 @@ export async function observeShapes(
       (value, index): NodeProto => ({ input: [value.name], output: [name(index)], opType: "Shape", name: name(index) }),
     );
     const outputs = chosen.map((_value, index) => name(index));
-    const session = await runtime.load({ bytes: joinChunks(withOutputs(proto, outputs, nodes)) }, SHAPE_SESSION);
+    const session = await runtime.load({ bytes: joinChunks(withOutputs(proto, outputs, nodes)) }, options);
     try {
       const results = await runSample(session, feeds, undefined, "the first sample");
       chosen.forEach((value, index) => {
@@ -79,8 +70,56 @@ export async function observeShapes(
   return shapes;
 }
 
+/** Values of the main graph that nodes make and that are tensors, as far as the file says. */
+function tensorsOf(model: Model): Value[] {
+  const values: Value[] = [];
+  const sequences = new Set<Value>();
+  for (const node of model.graph.nodes()) {
+    const [first] = node.inputs;
+    const passesOn = node.is("Identity") && first !== undefined && sequences.has(first);
+    for (const value of node.outputs) {
+      if (value !== undefined && (passesOn || makesNoTensor(node))) sequences.add(value);
+      else if (value !== undefined && mayBeTensor(value)) values.push(value);
+    }
+  }
+  return values;
+}
+
+/** Some exporters write a type that says nothing. */
+function mayBeTensor({ type }: Value): boolean {
+  return type === undefined || type.tensorType !== undefined || Object.keys(type).length === 0;
+}
+
+/** Element types of values of the main graph for which the file gives none, as the runtime infers them. */
+export async function inferTypes(model: Model, runtime: Runtime): Promise<ReadonlyMap<Value, DType>> {
+  const types = new Map<Value, DType>();
+  const unknown = tensorsOf(model).filter((value) => value.dtype === undefined);
+  if (unknown.length === 0) return types;
+  const names = unknown.map(({ name }) => name);
+  const chunks = withOutputs(toOnnx(model), names);
+  const session = await runtime.load({ bytes: joinChunks(chunks) }, { graphOptimization: "disabled" });
+  try {
+    const dtypes = new Map(session.outputs.map(({ name, dtype }) => [name, dtype] as const));
+    for (const value of unknown) {
+      const dtype = dtypes.get(value.name);
+      if (dtype !== undefined) types.set(value, dtype);
+    }
+  } finally {
+    await session.release();
+  }
+  return types;
+}
+
 /** Fusions would only have to be undone for values in the middle of them. */
 const SHAPE_SESSION = { graphOptimization: "basic" } as const;
+
+/** Even "basic" inlines an If whose condition is constant, and ONNX Runtime 1.30 crashes on some nested ones. */
+const BRANCHING_SESSION = { graphOptimization: "disabled" } as const;
+
+function branches(model: Model): boolean {
+  for (const node of model.graph.nodes()) if (node.is("If")) return true;
+  return false;
+}
 
 export interface CollectOptions {
   /**

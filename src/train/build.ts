@@ -2,6 +2,7 @@
  * @file Builds training programs: copies of the forward graph with losses, the backward pass and the update.
  */
 import { differentiate } from "../autodiff/differentiate.ts";
+import { timeWays } from "../autodiff/time-ways.ts";
 import { cloneModel } from "../graph/clone.ts";
 import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
@@ -149,13 +150,11 @@ async function gradientGraph(
   };
   const forward = await observeShapes(model, runtime, batch);
   signal?.throwIfAborted();
-  const { gradients, unreached, frozen } = differentiate({
-    loss,
-    wrt: values,
-    shapes: forward,
-    missing: options.missing,
-    ...(context.choose && { choose: context.choose }),
-  });
+  const path = { loss, wrt: values, shapes: forward };
+  const { progress } = context;
+  const timing = { ...path, runtime, session: TRAINING_SESSION, signal, progress, ...context.timeWays };
+  const choose = context.choose ?? (context.timeWays && (await timeWays(model, timing)));
+  const { gradients, unreached, frozen } = differentiate({ ...path, missing: options.missing, choose });
   const trained = values
     .filter((value) => !unreached.includes(value))
     .map(

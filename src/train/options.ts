@@ -47,6 +47,10 @@ export const trainingOptions = z.strictObject({
     .optional()
     .describe("decay of moving averages of the parameters; default: none are kept"),
   accumulate: z.boolean().default(false).describe("also build the graph that adds up gradients of several batches"),
+  constantInputs: z
+    .array(z.string())
+    .default([])
+    .describe("inputs that always have the sample batch's contents, a sample rate for example: they become constant"),
   updateMasked: z
     .boolean()
     .default(false)

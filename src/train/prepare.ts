@@ -1,19 +1,15 @@
 /**
  * @file The forward graph as training needs it: a copy with fixed dimensions in which parameters are inputs.
  */
+import { makeDifferentiable } from "../autodiff/prepare-training.ts";
 import { cloneModel } from "../graph/clone.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
 import { constantInputs } from "../passes/constant-inputs.ts";
-import { removeDead } from "../passes/eliminate-dead.ts";
-import { foldConstants } from "../passes/fold-constants.ts";
-import { hoistConstants } from "../passes/hoist-constants.ts";
-import { upgradeOpset } from "../passes/upgrade-opset.ts";
-import { observeShapes } from "../runtime/collect.ts";
 import type { Tensors } from "../runtime/runtime.ts";
 import { runStep } from "../step/run.ts";
-import { Tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { InputError, OptionError } from "../util/errors.ts";
 import { batchNormalizations } from "./batch-norm.ts";
 import { dropoutsOff } from "./dropout.ts";
@@ -21,9 +17,6 @@ import type { TrainingOptions } from "./options.ts";
 import { findParameters } from "./parameters.ts";
 import type { BuildContext } from "./program.ts";
 import { namedConstants } from "./write-back.ts";
-
-/** BatchNormalization got its training mode in 14; what older models become is the schemes' common ground. */
-const [OLDEST_OPSET, COMMON_OPSET] = [14, 17];
 
 /** A tensor of the model that is fed and given back: by its name in the model. */
 export interface StateTensor {
@@ -50,11 +43,16 @@ export interface Prepared {
 export async function prepare(model: Model, options: TrainingOptions, context: BuildContext): Promise<Prepared> {
   const copy = cloneModel(model);
   const { graph } = copy;
-  const notes: string[] = [];
+  const { runtime, signal, feeds } = context;
   await runStep(copy, constantInputs, {});
-  await runStep(copy, hoistConstants, {});
-  if (copy.opset < OLDEST_OPSET) upgradeOpset(copy, COMMON_OPSET);
-  const inputs = fixInputs(graph, context.feeds);
+  const form = await makeDifferentiable(copy, {
+    feeds: ownFeeds(graph, feeds),
+    runtime,
+    constant: options.constantInputs,
+    ...(signal && { signal }),
+  });
+  const notes = form.changes.filter((change) => !change.includes(": [")).map((change) => `prepared: ${change}`);
+  for (const { subject, reason } of form.leftAlone) notes.push(`${subject} passes no gradients: ${reason}`);
 
   const frozen = options.groups.filter((group) => group.frozen).flatMap((group) => group.match);
   const found = findParameters(copy, { train: options.train, freeze: [...options.freeze, ...frozen] });
@@ -79,19 +77,8 @@ export async function prepare(model: Model, options: TrainingOptions, context: B
   const parameters = trained.map((value) => toInput(graph, value));
   const statistics = [...running].filter((value) => value.isConstant).map((value) => toInput(graph, value));
 
-  const state = Object.fromEntries([...parameters, ...statistics].map(({ name, initial }) => [name, initial]));
-  const dims = new Map<string, readonly number[]>();
-  const observe = async (): Promise<void> => {
-    for (const [value, shape] of await observeShapes(copy, context.runtime, { ...inputs, ...state })) {
-      dims.set(value.name, shape);
-    }
-  };
-  await observe();
-  context.signal?.throwIfAborted();
-  foldShapes(graph, dims);
-  await runStep(copy, foldConstants, {}, { runtime: context.runtime });
-  removeDead(copy);
-  return { model: copy, parameters, statistics, inputs, dims, notes };
+  const dims = new Map([...form.shapes].map(([value, shape]) => [value.name, shape]));
+  return { model: copy, parameters, statistics, inputs: form.feeds, dims, notes };
 }
 
 /** The evaluation's form: nothing is dropped. */
@@ -101,16 +88,14 @@ export function forEvaluation({ model }: Prepared): Model {
   return copy;
 }
 
-/** Gives inputs the batch's dimensions; returns what of the batch is theirs. */
-function fixInputs(graph: Graph, feeds: Tensors): Tensors {
+/** What of the batch the model takes. Defaults that are not fed are constant, those that are fed are gone. */
+function ownFeeds(graph: Graph, feeds: Tensors): Tensors {
   const own: Record<string, Tensor> = {};
   for (const value of [...graph.inputs]) {
     const feed = feeds[value.name];
     if (feed !== undefined) {
-      // A default that is overridden.
       if (value.initializer !== undefined) graph.initializers.delete(value);
       value.initializer = undefined;
-      value.setTensorType(feed.dtype, feed.dims);
       own[value.name] = feed;
     } else if (value.initializer !== undefined) {
       graph.inputs.splice(graph.inputs.indexOf(value), 1);
@@ -132,22 +117,4 @@ function toInput(graph: Graph, value: Value): StateTensor {
   value.setTensorType(initial.dtype, initial.dims);
   graph.inputs.push(value);
   return { name: value.name, initial };
-}
-
-/** Shape nodes become what they gave for the sample batch. */
-function foldShapes(graph: Graph, dims: ReadonlyMap<string, readonly number[]>): void {
-  for (const node of graph.nodes()) {
-    if (!node.is("Shape") && !node.is("Size")) continue;
-    const shape = dims.get(node.input(0).name);
-    if (shape === undefined || node.output().isOutput) continue;
-    const part = shape.slice(node.int("start", 0), node.int("end"));
-    const tensor = node.is("Shape")
-      ? Tensor.int64([part.length], part)
-      : Tensor.scalar(
-          "int64",
-          shape.reduce((size, dim) => size * dim, 1),
-        );
-    graph.replaceAllUsesWith(node.output(), graph.addInitializer(node.output().name, tensor));
-    graph.remove(node);
-  }
 }

@@ -3,6 +3,7 @@
  * and the list of the state that goes from one run to the next.
  */
 import type { ChooseWay } from "../autodiff/differentiate.ts";
+import type { TimeWaysOptions } from "../autodiff/time-ways.ts";
 import type { Model } from "../graph/model.ts";
 import type { Runtime, Tensors } from "../runtime/runtime.ts";
 import type { StateSlot } from "../runtime/stateful.ts";
@@ -92,4 +93,6 @@ export interface BuildContext {
   readonly progress?: Progress;
   /** Picks ways to compute gradients. Default: the first. */
   readonly choose?: ChooseWay;
+  /** Times the ways and takes the fastest, where `choose` is not given. */
+  readonly timeWays?: Pick<TimeWaysOptions, "threads" | "cache" | "budgetMs">;
 }

@@ -7,35 +7,43 @@ import { Tensor } from "../tensor/tensor.ts";
 import { InputError } from "../util/errors.ts";
 import type { StateEntry } from "./program.ts";
 
-/** A constant of the main graph: an initializer, also one that is listed as an input, or a Constant node. */
+/** A constant: an initializer, also one that is listed as an input, or a Constant node. */
 export interface NamedConstant {
   readonly tensor: Tensor;
   set(tensor: Tensor): void;
 }
 
-/** The constants of a model's main graph by name. */
+/** The constants of a model by name, also of branches; names that several have are left out. */
 export function namedConstants(model: Model): ReadonlyMap<string, NamedConstant> {
   const found = new Map<string, NamedConstant>();
-  for (const value of model.graph.initializers) {
-    if (value.initializer === undefined) continue;
-    found.set(value.name, {
-      tensor: value.initializer,
-      set: (tensor) => {
-        value.initializer = tensor;
-      },
-    });
+  const several = new Set<string>();
+  const add = (name: string, constant: NamedConstant): void => {
+    if (found.has(name)) several.add(name);
+    found.set(name, constant);
+  };
+  for (const graph of model.graphs()) {
+    for (const value of graph.initializers) {
+      if (value.initializer === undefined) continue;
+      add(value.name, {
+        tensor: value.initializer,
+        set: (tensor) => {
+          value.initializer = tensor;
+        },
+      });
+    }
+    for (const node of graph.nodes()) {
+      const tensor = node.is("Constant") ? constantTensor(node) : undefined;
+      if (tensor === undefined) continue;
+      add(node.output().name, {
+        tensor,
+        set: (next) => {
+          node.attributes.clear();
+          node.set("value", { tensor: next });
+        },
+      });
+    }
   }
-  for (const node of model.graph.nodes()) {
-    const tensor = node.is("Constant") ? constantTensor(node) : undefined;
-    if (tensor === undefined) continue;
-    found.set(node.output().name, {
-      tensor,
-      set: (next) => {
-        node.attributes.clear();
-        node.set("value", { tensor: next });
-      },
-    });
-  }
+  for (const name of several) found.delete(name);
   return found;
 }
 
