@@ -8,9 +8,11 @@ export { type Sensitivity, type SensitivityOptions, sensitivity } from "./analyz
 export { openScheme } from "./analyze/sensitivity-schemes.ts";
 export { compareTensors, type TensorComparison, worstTensors } from "./analyze/tensor-errors.ts";
 
+export { type Augmentation, type Augmenter, augmentSource, createAugmenter } from "./data/augment.ts";
 export { batch, limit, shuffle, skip, split } from "./data/combine.ts";
 
 export { candidateFeeds, generateInputs } from "./data/generate.ts";
+export { decodeIdx } from "./data/idx.ts";
 export { decodeNpy, encodeNpy } from "./data/npy.ts";
 export { decodeNpz, encodeNpz } from "./data/npz.ts";
 export { createPreprocessor, type Preprocessor } from "./data/preprocess.ts";

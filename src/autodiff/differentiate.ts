@@ -11,13 +11,16 @@ import type { Node } from "../graph/node.ts";
 import { sinceVersion } from "../graph/ops/versions.ts";
 import type { Value } from "../graph/value.ts";
 import { elementCount } from "../tensor/dtype.ts";
-import { isFloatingPoint } from "../tensor/tensor.ts";
 import { GraphError, UnsupportedError } from "../util/errors.ts";
 import type { GradientContext, GradientRow, InputGradients } from "./rule.ts";
+import { sumTo } from "./sum-to.ts";
 import { gradientRow } from "./table.ts";
 
 /** Picks one of several ways to compute a part ("dW") of a node's gradient. */
 export type ChooseWay = (node: Node, part: string, ways: readonly string[]) => string;
+
+/** The row of a node in a model of this opset; undefined where there is none. */
+export type FindRow = (node: Node, opset: number) => GradientRow | undefined;
 
 export interface DifferentiateOptions {
   /** What is differentiated: a float tensor with one element. With `seed`, of any shape. */
@@ -35,6 +38,8 @@ export interface DifferentiateOptions {
   readonly missing?: "error" | "freeze";
   /** Default: the first way. */
   readonly choose?: ChooseWay;
+  /** Where rows come from. Default: the table of all families. */
+  readonly rules?: FindRow;
 }
 
 /** A node through which no gradient was passed, and why. */
@@ -68,12 +73,15 @@ class Driver {
   readonly #parts: Map<Value, Value[]> = new Map();
   readonly #sums: Map<Value, Value> = new Map();
   readonly #frozen: FrozenNode[] = [];
+  readonly #row: (node: Node) => GradientRow | undefined;
 
   constructor(options: DifferentiateOptions) {
     this.#options = options;
     this.#graph = options.loss.graph;
     this.#b = new Builder(this.#graph, "grad/");
-    this.#active = dependents(options.wrt);
+    const find = options.rules ?? gradientRow;
+    this.#row = (node) => find(node, this.#b.opset);
+    this.#active = dependents(options.wrt, find);
   }
 
   run(): Gradients {
@@ -106,7 +114,7 @@ class Driver {
     const wanted = node.inputs.map((value) => value !== undefined && this.#active.has(value));
     for (const subgraph of node.subgraphs) if (this.#reachesInto(subgraph)) wanted.push(true);
     if (!wanted.includes(true)) return;
-    const row = gradientRow(node, this.#b.opset);
+    const row = this.#row(node);
     if (row === undefined || "never" in row) {
       this.#refuse(node, row?.never ?? `there is no gradient rule for ${describe(node, this.#b.opset)}`);
       return;
@@ -123,7 +131,10 @@ class Driver {
     results.forEach((gradient, i) => {
       const value = node.inputs[i];
       if (gradient === undefined || value === undefined || !wanted[i]) return;
-      this.#contribute(value, broadcasts(row) ? this.#unbroadcast(gradient, node, value) : gradient);
+      this.#contribute(
+        value,
+        broadcasts(row) ? sumTo(this.#b, gradient, this.#dims(node.output()), this.#dims(value)) : gradient,
+      );
     });
   }
 
@@ -168,7 +179,7 @@ class Driver {
       has: (i) => node.outputs[i] !== undefined && this.#parts.has(node.outputs[i]),
       x: (i) => node.input(i),
       y: (i = 0) => node.output(i),
-      wants: (i) => wanted[i] === true && isFloatingPoint(node.inputs[i]?.dtype ?? "float32"),
+      wants: (i) => wanted[i] === true,
       dims: (value) => this.#dims(value),
       constants: (value, what) => {
         if (value === undefined) return undefined;
@@ -216,17 +227,6 @@ class Driver {
     }
     return sum;
   }
-
-  /** Sums over the axes along which an input was repeated: the adjoint of broadcasting. */
-  #unbroadcast(gradient: Value, node: Node, value: Value): Value {
-    const [from, to] = [this.#dims(node.output()), this.#dims(value)];
-    const lead = from.length - to.length;
-    const gone = Array.from({ length: lead }, (_, axis) => axis);
-    const kept = to.flatMap((dim, axis) => (dim === 1 && from[lead + axis] !== 1 ? [lead + axis] : []));
-    if (gone.length + kept.length === 0) return gradient;
-    const sum = this.#b.sum(gradient, [...gone, ...kept]);
-    return lead === 0 ? sum : this.#b.reshape(sum, to);
-  }
 }
 
 const broadcasts = (row: GradientRow): boolean => "rule" in row && row.broadcasts === true;
@@ -236,8 +236,14 @@ function describe(node: Node, opset: number): string {
   return `${domain}${node.opType}-${node.domain === "" ? (sinceVersion(node.opType, opset) ?? opset) : "?"}`;
 }
 
-/** All values that depend on any of these, and these themselves. Subgraphs count as part of their node. */
-export function dependents(values: readonly Value[]): ReadonlySet<Value> {
+/**
+ * All values through which gradients may flow to any of these, and these themselves: what depends on them by nodes that are not
+ * piecewise constant. So integers are among them only where they stand for quantized floats. Subgraphs count as part
+ * of their node.
+ */
+export function dependents(values: readonly Value[], rules: FindRow = gradientRow): ReadonlySet<Value> {
+  const opset = values[0]?.graph.model.opset ?? 0;
+  const blocked = (node: Node): boolean => "zero" in (rules(node, opset) ?? {});
   const found = new Set(values);
   const open = [...values];
   while (open.length > 0) {
@@ -245,7 +251,7 @@ export function dependents(values: readonly Value[]): ReadonlySet<Value> {
     for (const user of value.users) {
       let node: Node | undefined = user;
       // A user in a subgraph makes the outputs of the node that owns the subgraph depend on it.
-      while (node !== undefined) {
+      while (node !== undefined && !blocked(node)) {
         for (const output of node.outputs) {
           if (output === undefined || found.has(output)) continue;
           found.add(output);

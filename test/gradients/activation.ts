@@ -63,6 +63,7 @@ export const ACTIVATION_CASES: CaseTable<typeof ACTIVATION> = {
   Softplus: [smooth("plain")],
   Softsign: [curved("plain")],
   ThresholdedRelu: [linear("default", {}, 0.9), linear("negative", alpha(-0.8)), linear("half", alpha(0.8))],
+  Shrink: [linear("default"), linear("wider", { lambd: { float: 1.6 }, bias: { float: 0.5 } })],
   Gelu: [smooth("exact", {}, 20), smooth("tanh", { approximate: { string: "tanh" } }, 20)],
   Mish: [smooth("plain", {}, 18)],
   Softmax: [

@@ -7,6 +7,7 @@
  */
 import { expect } from "vitest";
 import { differentiate } from "../../src/autodiff/differentiate.ts";
+import type { GradientRow } from "../../src/autodiff/rule.ts";
 import type { Attributes } from "../../src/graph/builder.ts";
 import { Model } from "../../src/graph/model.ts";
 import { irVersionFor } from "../../src/graph/ops/versions.ts";
@@ -77,7 +78,13 @@ interface Built {
 /** Names of ways by the part that they compute. */
 type Ways = Readonly<Record<string, string>>;
 
-async function build(opType: string, test: GradientCase, random: Random, ways: Ways): Promise<Built> {
+async function build(
+  opType: string,
+  test: GradientCase,
+  random: Random,
+  ways: Ways,
+  row?: GradientRow,
+): Promise<Built> {
   const runtime = await runtimes.node();
   const model = new Model();
   model.opset = test.opset ?? 17;
@@ -122,7 +129,14 @@ async function build(opType: string, test: GradientCase, random: Random, ways: W
       offered.set(part, names);
       return ways[part] ?? names[0]!;
     };
-    const { gradients } = differentiate({ loss, wrt, shapes, seed, choose });
+    const { gradients } = differentiate({
+      loss,
+      wrt,
+      shapes,
+      seed,
+      choose,
+      ...(row !== undefined && { rules: () => row }),
+    });
     return { loss, seed, gradients: wrt.map((value) => gradients.get(value)!) };
   });
   const fetched = new Set([...node.outputs, ...outputs.flatMap(({ gradients }) => gradients)]);
@@ -167,11 +181,14 @@ function sample(input: DrawnInput, test: GradientCase, random: Random): Tensor {
 const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, x, i) => sum + x * b[i]!, 0);
 const size = (a: Float32Array, b: Float32Array): number => a.reduce((sum, x, i) => sum + Math.abs(x * b[i]!), 0);
 
-/** Runs all probes of one case, once for every way to compute a part of the gradient. */
-export async function checkGradient(opType: string, test: GradientCase, seed = 1): Promise<void> {
-  const offered = await checkWays(opType, test, seed, {});
+/**
+ * Runs all probes of one case, once for every way to compute a part of the gradient; of `row` instead of the operator's own
+ * where it is given.
+ */
+export async function checkGradient(opType: string, test: GradientCase, seed = 1, row?: GradientRow): Promise<void> {
+  const offered = await checkWays(opType, test, seed, {}, row);
   for (const [part, ways] of offered) {
-    for (const way of ways.slice(1)) await checkWays(opType, test, seed, { [part]: way });
+    for (const way of ways.slice(1)) await checkWays(opType, test, seed, { [part]: way }, row);
   }
 }
 
@@ -181,11 +198,12 @@ async function checkWays(
   test: GradientCase,
   seed: number,
   ways: Ways,
+  row: GradientRow | undefined,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const chosen = Object.entries(ways).map(([part, way]) => ` (${part}: ${way})`);
   const label = `${opType} ${test.name}${chosen.join("")}`;
   const random = createRandom(seed);
-  const built = await build(opType, test, random, ways);
+  const built = await build(opType, test, random, ways, row);
   const run = (feeds: Tensors): Promise<Tensors> => built.session.run(feeds);
   try {
     const base = await run(built.feeds);

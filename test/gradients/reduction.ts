@@ -41,6 +41,7 @@ function cases(fill: Fill, axesInputSince: number): readonly [GradientCase, ...G
   return [
     make([1], undefined, 17),
     make([1], false, 17),
+    make([0], false, 17),
     make([-1, 0], true, 17),
     make([0, 2], false, 18),
     make([-2], true, 18),

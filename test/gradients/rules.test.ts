@@ -1,7 +1,8 @@
 /**
  * @file Every gradient rule against differences of the operator itself.
  */
-import { describe, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { GRADIENT_FAMILIES } from "../../src/autodiff/table.ts";
 import { ACTIVATION_CASES } from "./activation.ts";
 import { checkGradient, type GradientCase } from "./check.ts";
 import { CONSTANT_CASES } from "./constant.ts";
@@ -39,3 +40,8 @@ for (const family of FAMILIES) {
     });
   }
 }
+
+test("no operator has rows in two families", () => {
+  const ops = GRADIENT_FAMILIES.flatMap((family) => Object.keys(family));
+  expect(ops.filter((op, i) => ops.indexOf(op) !== i)).toEqual([]);
+});

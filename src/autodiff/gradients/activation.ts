@@ -82,6 +82,13 @@ export const ACTIVATION = defineGradients({
   ThresholdedRelu: {
     rule: (c) => [c.b.mul(c.dy(), isPositive(c.b, c.b.offset(c.x(0), -c.node.float("alpha", 1))))],
   },
+  // y = x < −λ ? x + bias : x > λ ? x − bias : 0: dx = dy · [|x| > λ]
+  Shrink: {
+    rule: (c) => {
+      const beyond = c.b.offset(c.b.op("Abs", [c.x(0)]), -c.node.float("lambd", 0.5));
+      return [c.b.mul(c.dy(), isPositive(c.b, beyond))];
+    },
+  },
   Gelu: {
     rule: (c) => [c.b.mul(c.dy(), c.node.string("approximate", "none") === "tanh" ? tanhGelu(c) : exactGelu(c))],
   },

@@ -34,8 +34,6 @@ export const CONSTANT = defineGradients({
   ArgMin: zero,
   NonZero: zero,
   NonMaxSuppression: zero,
-  ConstantOfShape: zero,
-  EyeLike: zero,
   RandomNormalLike: zero,
   RandomUniformLike: zero,
   Bernoulli: zero,

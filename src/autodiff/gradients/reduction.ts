@@ -9,7 +9,7 @@ import { defineGradients, type GradientContext, type GradientRow } from "../rule
 /** Smaller than every norm that is not 0. */
 const TINY = 1e-30;
 
-/** What a rule of a reduction sees: dy and y keep their reduced axes, so that they broadcast to x. */
+/** What a rule of a reduction sees: dy and y in a form that broadcasts to x. */
 interface Reduced {
   readonly c: GradientContext;
   readonly x: Value;
@@ -47,9 +47,11 @@ function reduction(formula: (r: Reduced) => Value): GradientRow {
       const dims = c.dims(x);
       const axes = reducedAxes(c, dims.length);
       const kept = dims.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
-      const keeps = c.node.int("keepdims", 1) !== 0;
-      const withAxes = (value: Value): Value => (keeps || axes.length === 0 ? value : c.b.reshape(value, kept));
       const count = axes.reduce((product, axis) => product * dims[axis]!, 1);
+      const keeps = c.node.int("keepdims", 1) !== 0 || axes.length === 0;
+      // Without its leading axes a value still broadcasts to x.
+      const leading = count > 1 && axes.every((axis) => axis < axes.length);
+      const withAxes = (value: Value): Value => (keeps || leading ? value : c.b.reshape(value, kept));
       return [formula({ c, x, axes, count, dy: withAxes(c.dy()), y: () => withAxes(c.y()) })];
     },
   };
