@@ -52,7 +52,9 @@ export { type ExternalData, externalDataFromMemory } from "./onnx/external-data.
 export type { ModelProto } from "./onnx/messages.ts";
 export { parseModel } from "./onnx/text.ts";
 export { CLEAN_UP, cleanUp } from "./passes/clean-up.ts";
+export { inlineIf } from "./passes/inline-if.ts";
 export { specialize } from "./passes/specialize.ts";
+export { unrollRecurrent } from "./passes/unroll-recurrent.ts";
 export { type UpgradeReport, upgradeOpset } from "./passes/upgrade-opset.ts";
 export { type BiasCorrectionOptions, correctBias } from "./quantize/corrections/bias-correction.ts";
 export { batchNormStatistics, type ChannelStatistics } from "./quantize/corrections/channel-statistics.ts";

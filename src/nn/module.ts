@@ -66,6 +66,13 @@ export class Scope {
     this.#build.state.set(this.#full(name), { kind: "counter", value: undefined });
   }
 
+  /** What an operator wants in the place of a weight: neither trained nor a part of the state_dict. */
+  constant(dims: readonly number[], fill: number): Value {
+    const value = this.b.initializer(Tensor.float32(dims, new Float32Array(elementCount(dims)).fill(fill)));
+    this.#build.state.set(value.name, { kind: "constant", value });
+    return value;
+  }
+
   /** Calls a module as a child of this name. */
   child<Inputs extends readonly unknown[], Output>(
     name: string,

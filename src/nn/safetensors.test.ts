@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import reference from "../../test/reference/safetensors.json" with { type: "json" };
 import { Tensor } from "../tensor/tensor.ts";
 import { FormatError, UnsupportedError } from "../util/errors.ts";
+import { createRandom } from "../util/random.ts";
 import { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
 
 /** A file with this header, and so many bytes behind it. */
@@ -94,6 +95,21 @@ describe("refuses broken files", () => {
     const whole = encodeSafetensors({ a: Tensor.float32([3], [1, 2, 3]) });
     for (let length = 0; length < whole.length; length++) {
       expect(() => decodeSafetensors(whole.slice(0, length)), `${length} bytes`).toThrow(FormatError);
+    }
+  });
+
+  it("changed anywhere: tensors or a FormatError, never anything else", () => {
+    const whole = encodeSafetensors({ a: Tensor.float32([3], [1, 2, 3]), b: Tensor.int64([2], [1, 2]) });
+    const random = createRandom(1);
+    for (let round = 0; round < 2000; round++) {
+      const bytes = whole.slice();
+      for (let i = random.integer(3); i >= 0; i--) bytes[random.integer(bytes.length)] = random.integer(256);
+      try {
+        for (const tensor of Object.values(decodeSafetensors(bytes).tensors)) tensor.numbers();
+      } catch (error) {
+        // A type may have become one that has no array of numbers.
+        expect(["FormatError", "GraphError"]).toContain((error as Error).name);
+      }
     }
   });
 });

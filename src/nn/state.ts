@@ -9,8 +9,11 @@ import type { Value } from "../graph/value.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { FormatError, GraphError, InputError } from "../util/errors.ts";
 
-/** Trained by gradients; kept by the layer itself (running_mean); or a number that no node uses. */
-export type StateKinds = "parameter" | "buffer" | "counter";
+/**
+ * Trained by gradients; kept by the layer itself (running_mean); a number that no node uses; or what an operator wants in the
+ * place of a weight where PyTorch has none, which is no part of a state_dict.
+ */
+export type StateKinds = "parameter" | "buffer" | "counter" | "constant";
 
 /** Tensors by state_dict name. */
 export type StateDict = Readonly<Record<string, Tensor>>;
@@ -18,20 +21,17 @@ export type StateDict = Readonly<Record<string, Tensor>>;
 /** The metadata entry in which a model remembers the names and kinds of its state. */
 const KEY = "tersor.nn";
 
-const KINDS: readonly string[] = ["parameter", "buffer", "counter"] satisfies StateKinds[];
+const KINDS: readonly string[] = ["parameter", "buffer", "counter", "constant"] satisfies StateKinds[];
 
 /** Called once the model is built. */
 export function writeState(model: Model, state: ReadonlyMap<string, { readonly kind: StateKinds }>): void {
   model.metadata.set(KEY, JSON.stringify(Object.fromEntries([...state].map(([name, { kind }]) => [name, kind]))));
 }
 
-/** Kinds by name. Of a model from elsewhere, every float initializer of the main graph counts as a parameter. */
-function readState(model: Model): ReadonlyMap<string, StateKinds> {
+/** What a model that was built here says about its initializers, by name; undefined for models from elsewhere. */
+export function declaredState(model: Model): ReadonlyMap<string, StateKinds> | undefined {
   const text = model.metadata.get(KEY);
-  if (text === undefined) {
-    const floats = [...model.graph.initializers].filter((value) => value.dtype === "float32");
-    return new Map(floats.map(({ name }) => [name, "parameter"]));
-  }
+  if (text === undefined) return undefined;
   let entry: unknown;
   try {
     entry = JSON.parse(text);
@@ -44,9 +44,17 @@ function readState(model: Model): ReadonlyMap<string, StateKinds> {
   throw new FormatError({
     area: "nn",
     subject: `metadata "${KEY}"`,
-    problem: "expected a kind (parameter, buffer, counter) per name, got something else",
+    problem: `expected a kind (${KINDS.join(", ")}) per name, got something else`,
     help: "Another tool changed the model: remove this entry.",
   });
+}
+
+/** State by name. Of a model from elsewhere, every float initializer of the main graph counts as a parameter. */
+function readState(model: Model): ReadonlyMap<string, StateKinds> {
+  const declared = declaredState(model);
+  if (declared !== undefined) return new Map([...declared].filter(([, kind]) => kind !== "constant"));
+  const floats = [...model.graph.initializers].filter((value) => value.dtype === "float32");
+  return new Map(floats.map(({ name }) => [name, "parameter"]));
 }
 
 function valuesByName(model: Model): ReadonlyMap<string, Value> {

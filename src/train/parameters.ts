@@ -5,6 +5,7 @@
 import type { Model } from "../graph/model.ts";
 import type { Node } from "../graph/node.ts";
 import type { Value } from "../graph/value.ts";
+import { declaredState } from "../nn/state.ts";
 import { matchesName } from "../quantize/options.ts";
 import type { LeftAlone } from "../step/step.ts";
 
@@ -65,9 +66,13 @@ export interface FoundParameters {
   readonly leftAlone: readonly LeftAlone[];
 }
 
-/** The main graph's float32 initializers that weights are made of, in the order of their first use. */
+/**
+ * The main graph's float32 initializers that weights are made of, in the order of their first use. A model that was built
+ * by layers says itself which these are.
+ */
 export function findParameters(model: Model, choice: ParameterChoice): FoundParameters {
   const behind = behindWeights(model);
+  const declared = declaredState(model);
   const parameters: Value[] = [];
   const leftAlone: LeftAlone[] = [];
   const matches = (patterns: readonly string[], name: string): boolean =>
@@ -76,7 +81,8 @@ export function findParameters(model: Model, choice: ParameterChoice): FoundPara
     const { name } = value;
     // A full name is a wish, whatever the constant looks like.
     const named = choice.train.includes(name);
-    if (!named && !isWeight(value, behind)) continue;
+    const kind = declared?.get(name);
+    if (!named && !(kind === undefined ? isWeight(value, behind) : kind === "parameter")) continue;
     const leave = (reason: string): unknown => leftAlone.push({ subject: name, reason });
     if (value.dtype !== "float32") leave(`it is ${value.dtype}: training is in float32`);
     else if (choice.train.length > 0 && !matches(choice.train, name)) leave("train does not name it");

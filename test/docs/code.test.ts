@@ -18,7 +18,7 @@ import { bytesOf, modelOf } from "../helpers.ts";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const GUIDES = ["from-pytorch", "guide-node", "guide-browser"] as const;
+const GUIDES = ["from-pytorch", "guide-node", "guide-browser", "nn"] as const;
 
 /** Two layers, as wide as the guides say. */
 const MODEL = `(float[1, 784] x) => (float[1, 10] y) <float[784, 64] w = random(1), float[64] b = random(2), float[64, 10] v = random(3)>
@@ -82,6 +82,7 @@ describe.each(GUIDES)("docs/%s.md", (guide) => {
       const entry = (name: string): string => pathToFileURL(join(root, "src", name)).href;
       const program = code
         .replaceAll('"tersor/node"', JSON.stringify(entry("node.ts")))
+        .replaceAll('"tersor/nn"', JSON.stringify(entry("nn.ts")))
         .replaceAll('"tersor"', JSON.stringify(entry("index.ts")))
         .replaceAll(
           '"onnxruntime-node"',

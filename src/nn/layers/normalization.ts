@@ -1,11 +1,8 @@
 /**
  * @file Normalization. Source: torch.nn.BatchNorm1d/2d, LayerNorm, GroupNorm.
  */
-import type { Value } from "../../graph/value.ts";
-import { elementCount } from "../../tensor/dtype.ts";
-import { Tensor } from "../../tensor/tensor.ts";
 import { ones, zeros } from "../init.ts";
-import type { Module, Scope } from "../module.ts";
+import type { Module } from "../module.ts";
 
 export interface NormOptions {
   /** Added to the variance. Default 1e-5. */
@@ -32,7 +29,7 @@ export function batchNorm(features: number, options: BatchNormOptions = {}): Mod
     }
     const [weight, bias] = affine
       ? [s.parameter("weight", [features], ones), s.parameter("bias", [features], zeros)]
-      : [filled(s, [features], 1), filled(s, [features], 0)];
+      : [s.constant([features], 1), s.constant([features], 0)];
     const statistics = [s.buffer("running_mean", [features], 0), s.buffer("running_var", [features], 1)];
     s.counter("num_batches_tracked");
     // ONNX's momentum is the share of the old value.
@@ -59,7 +56,7 @@ export function layerNorm(normalizedShape: number | readonly number[], options: 
     if (tail?.some((dim, i) => typeof dim === "number" && dim !== dims[i])) {
       throw s.error(`expected […, ${dims.join(", ")}], got [${x.shape!.join(", ")}]`);
     }
-    const weight = elementwiseAffine ? s.parameter("weight", dims, ones) : filled(s, dims, 1);
+    const weight = elementwiseAffine ? s.parameter("weight", dims, ones) : s.constant(dims, 1);
     const inputs = [x, weight, elementwiseAffine && bias ? s.parameter("bias", dims, zeros) : undefined];
     const attributes = { axis: { int: -dims.length }, epsilon: { float: eps } };
     return s.typed(s.b.op("LayerNormalization", inputs, attributes), x.shape);
@@ -81,7 +78,7 @@ export function groupNorm(groups: number, channels: number, options: NormOptions
     }
     const { b } = s;
     const grouped = b.reshape(x, [0, groups, -1]); // [N, G, C / G · positions]
-    const normal = b.op("InstanceNormalization", [grouped, filled(s, [groups], 1), filled(s, [groups], 0)], {
+    const normal = b.op("InstanceNormalization", [grouped, s.constant([groups], 1), s.constant([groups], 0)], {
       epsilon: { float: eps },
     });
     let flat = normal;
@@ -97,8 +94,4 @@ export function groupNorm(groups: number, channels: number, options: NormOptions
       : b.op("Reshape", [flat, b.op("Shape", [x])]);
     return s.typed(y, x.shape);
   };
-}
-
-function filled(s: Scope, dims: readonly number[], value: number): Value {
-  return s.b.initializer(Tensor.float32(dims, new Float32Array(elementCount(dims)).fill(value)));
 }
