@@ -284,6 +284,37 @@ describe("checkpoints", () => {
   });
 });
 
+type Wrong = [string, { data?: readonly Sample[]; options?: Partial<TrainerInput> }, RegExp];
+
+const WRONG: Wrong[] = [
+  [
+    "labels that are missing",
+    { data: [{ ...classes(8)[0]!, label: undefined }] },
+    /sample 0, label: .* got no label\. .*--loss distill/,
+  ],
+  [
+    "labels out of range",
+    { data: [{ ...classes(8)[0]!, label: 2 }] },
+    /sample 0, label: expected a class from 0 to 1, as the model has 2, got 2/,
+  ],
+  [
+    "labels that are too many",
+    { data: [{ ...classes(8)[0]!, label: [1, 0, 1] }] },
+    /expected 1 numbers for \[1\].* got 3/,
+  ],
+  ["no samples", { data: [] }, /expected samples, got none/],
+  ["patterns that match nothing", { options: { train: ["nothing*"] } }, /nothing\*/],
+  ["nothing to train", { options: { freeze: ["*"] } }, /expected some to train, found none/],
+  ["no room", { options: { memoryLimit: 100 } }, /memory: expected at most 100 B, the estimate is .*--batch-size/],
+  ["patience without validation", { options: { patience: 2 } }, /patience: expected validation data/],
+  ["an option that is not there", { options: { rate: 1 } as object }, /rate/],
+  [
+    "a hidden value that is not there",
+    { options: { losses: [{ kind: "mse", output: "r", target: "teacher:no" }] } },
+    /value "no": expected a value that a node/,
+  ],
+];
+
 describe("what goes wrong", () => {
   it("stops where the loss is no number, with the last good checkpoint", async () => {
     const checkpoints = memoryCheckpoints();
@@ -318,40 +349,10 @@ describe("what goes wrong", () => {
     await expect(run).rejects.toThrow(/step \d+: expected a loss that falls, got .* 5 in a row above 10 times/);
   });
 
-  it.each([
-    [
-      "labels that are missing",
-      { data: [{ ...classes(8)[0]!, label: undefined }] },
-      /sample 0, label: .* got no label\. .*--loss distill/,
-    ],
-    [
-      "labels out of range",
-      { data: [{ ...classes(8)[0]!, label: 2 }] },
-      /sample 0, label: expected a class from 0 to 1, as the model has 2, got 2/,
-    ],
-    [
-      "labels that are too many",
-      { data: [{ ...classes(8)[0]!, label: [1, 0, 1] }] },
-      /expected 1 numbers for \[1\].* got 3/,
-    ],
-    ["no samples", { data: [] }, /expected samples, got none/],
-    ["patterns that match nothing", { options: { train: ["nothing*"] } }, /nothing\*/],
-    ["nothing to train", { options: { freeze: ["*"] } }, /expected some to train, found none/],
-    ["no room", { options: { memoryLimit: 100 } }, /memory: expected at most 100 B, the estimate is .*--batch-size/],
-    ["patience without validation", { options: { patience: 2 } }, /patience: expected validation data/],
-    ["an option that is not there", { options: { rate: 1 } as object }, /rate/],
-    [
-      "a hidden value that is not there",
-      { options: { losses: [{ kind: "mse", output: "r", target: "teacher:no" }] as TrainerInput["losses"] } },
-      /value "no": expected a value that a node/,
-    ],
-  ] as const)(
-    "refuses %s",
-    async (_title, { data, options }: { data?: readonly Sample[]; options?: Partial<TrainerInput> }, says) => {
-      const source = data === undefined ? fromSamples(classes(64)) : fromSamples(data);
-      await expect(trainOn(model(CLASSES), { ...CLASSIFY, ...options }, { data: source })).rejects.toThrow(says);
-    },
-  );
+  it.each(WRONG)("refuses %s", async (_title, { data, options }, says) => {
+    const source = data === undefined ? fromSamples(classes(64)) : fromSamples(data);
+    await expect(trainOn(model(CLASSES), { ...CLASSIFY, ...options }, { data: source })).rejects.toThrow(says);
+  });
 
   it("reads sources that know their length only where samples are wanted", async () => {
     const samples = classes(64);
