@@ -7,7 +7,7 @@ import { cloneModel } from "../graph/clone.ts";
 import type { Model } from "../graph/model.ts";
 import { matchesName } from "../quantize/options.ts";
 import type { Runtime, Tensors } from "../runtime/runtime.ts";
-import type { DataSource } from "../step/data.ts";
+import type { DataSource, Sample } from "../step/data.ts";
 import { isFloatingPoint, type Tensor } from "../tensor/tensor.ts";
 import { InputError, OptionError } from "../util/errors.ts";
 import { formatBytes } from "../util/format.ts";
@@ -116,14 +116,16 @@ class Training {
   readonly #model: Model;
   readonly #options: TrainerOptions;
   readonly #context: TrainContext;
-  readonly #targets: Targets;
-  readonly #sessions: TrainingSessions;
+  #targets!: Targets;
+  #sessions!: TrainingSessions;
   readonly #ways = new Map<string, TimedWay>();
   readonly #start = performance.now();
   /** Samples per batch, batches per update, and whether a smaller batch can run. */
   #batchSize: number;
   #accumulate: number;
   #lastBatch: "drop" | "keep";
+  /** The batch that the model fixes. */
+  #fixed: number | undefined;
   readonly #notes: string[] = [];
 
   #data!: SampleReader;
@@ -153,27 +155,12 @@ class Training {
     this.#batchSize = options.batchSize;
     this.#accumulate = options.accumulate;
     this.#lastBatch = options.lastBatch;
-    const { runtime, teacher, signal, progress } = context;
-    const { threads, seed } = options;
-    this.#fitBatch();
     this.#checkPatterns();
-    this.#targets = createTargets(model, options.losses, runtime, { teacher, threads });
-    this.#sessions = new TrainingSessions({
-      model,
-      training: programOptions(options, this.#accumulate > 1),
-      runtime,
-      threads,
-      most: options.maxShapes,
-      ways: options.timeWays ? this.#ways : undefined,
-      seed,
-      signal,
-      progress,
-    });
   }
 
   async release(): Promise<void> {
-    await this.#targets.release();
-    await this.#sessions.release();
+    await this.#targets?.release();
+    await this.#sessions?.release();
   }
 
   async run(): Promise<TrainResult> {
@@ -220,20 +207,37 @@ class Training {
     if (this.#whole && this.#step > 0) await this.#save();
   }
 
+  #connect(): void {
+    const { runtime, teacher, signal, progress } = this.#context;
+    const { losses, threads, maxShapes, timeWays, seed } = this.#options;
+    this.#targets = createTargets(this.#model, losses, runtime, { teacher, threads });
+    this.#sessions = new TrainingSessions({
+      model: this.#model,
+      training: programOptions(this.#options, this.#accumulate > 1),
+      runtime,
+      threads,
+      most: maxShapes,
+      ways: timeWays ? this.#ways : undefined,
+      seed,
+      signal,
+      progress,
+    });
+  }
+
   /** Models that fix their batch are trained with that, and several batches make an update. */
-  #fitBatch(): void {
+  #fitBatch({ inputs: first }: Sample): void {
     const inputs = this.#model.graph.inputs.filter((value) => value.initializer === undefined);
-    const [first, ...others] = inputs.map(({ shape }) => shape?.[0]);
-    if (typeof first !== "number" || first < 1 || others.some((dim) => dim !== first)) return;
-    if (first === this.#batchSize) {
-      this.#lastBatch = "drop";
-      return;
-    }
-    const batches = Math.max(1, Math.round((this.#batchSize * this.#accumulate) / first));
-    this.#notes.push(`the model fixes its batch at ${first}: ${batches} of them make an update`);
-    this.#batchSize = first;
+    const [fixed, ...others] = inputs.map(({ shape }) => shape?.[0]);
+    if (typeof fixed !== "number" || fixed < 1 || others.some((dim) => dim !== fixed)) return;
+    const rows = first[inputs[0]!.name]?.dims[0] ?? 1;
+    const samples = Math.max(1, Math.floor(fixed / rows));
+    if (fixed > 1) this.#lastBatch = "drop";
+    this.#fixed = fixed;
+    if (samples === this.#batchSize) return;
+    const batches = Math.max(1, Math.round((this.#batchSize * this.#accumulate) / fixed));
+    this.#notes.push(`the model fixes its batch at ${fixed}: ${batches} of them make an update`);
+    this.#batchSize = samples;
     this.#accumulate = batches;
-    if (first > 1) this.#lastBatch = "drop";
   }
 
   /** A pattern that names nothing is a mistake: what it was to keep would be trained. */
@@ -278,7 +282,9 @@ class Training {
     const options = this.#options;
     this.#data = await openReader(data);
     this.#validation = validation && (await openReader(validation));
+    this.#fitBatch(await this.#data.at(0));
     if (this.#data.length < this.#batchSize && this.#lastBatch === "drop") this.#shrink();
+    this.#connect();
     for (const [key, way] of checkpoint?.record.ways ?? []) this.#ways.set(key, way as TimedWay);
     const first = await this.#firstBatch();
     const { feeds } = await this.#targets.feeds(first);
@@ -316,7 +322,7 @@ class Training {
 
   /** Fewer samples than one batch takes. */
   #shrink(): void {
-    if (this.#batchSize !== this.#options.batchSize) {
+    if (this.#fixed !== undefined) {
       throw new InputError({
         area: "train",
         subject: this.#context.data.name,
@@ -348,8 +354,7 @@ class Training {
   }
 
   #validationBatches(): BatchOptions {
-    const fixed = this.#batchSize !== this.#options.batchSize && this.#batchSize > 1 && this.#lastBatch === "drop";
-    const lastBatch = fixed && this.#validation!.length >= this.#batchSize ? "drop" : "keep";
+    const lastBatch = this.#fixed !== undefined && this.#validation!.length >= this.#batchSize ? "drop" : "keep";
     return { seed: 0, batchSize: this.#batchSize, lastBatch, shuffle: false };
   }
 
