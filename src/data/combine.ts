@@ -190,7 +190,7 @@ export function concatenate(samples: readonly Sample[]): Sample {
 }
 
 /** @param name what messages call the input. */
-function concatenateTensors(tensors: readonly Tensor[], name: string): Tensor {
+export function concatenateTensors(tensors: readonly Tensor[], name: string): Tensor {
   const first = tensors[0]!;
   const fits = (tensor: Tensor): boolean =>
     tensor.dtype === first.dtype &&

@@ -61,3 +61,19 @@ export function createRandom(seed: number): Random {
     },
   };
 }
+
+/**
+ * The seed of a stream of its own: for one purpose, epoch, sample. Streams need no state that would have to be kept: where
+ * work is says what they give.
+ * Source: the final mix of MurmurHash3.
+ */
+export function streamSeed(seed: number, ...parts: readonly number[]): number {
+  let hash = seed >>> 0;
+  for (const part of parts) {
+    hash = Math.imul(hash ^ (part >>> 0), 0x9e3779b1) + 0x7f4a7c15;
+    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+    hash = (hash ^ (hash >>> 16)) >>> 0;
+  }
+  return hash >>> 0;
+}

@@ -1,0 +1,647 @@
+/**
+ * @file Trains a model on data: epochs of batches, validation, checkpoints. The same in Node and in browsers; with a
+ * runtime in a worker the thread that calls stays free.
+ */
+import type { TimedWay } from "../autodiff/time-ways.ts";
+import { cloneModel } from "../graph/clone.ts";
+import type { Model } from "../graph/model.ts";
+import { matchesName } from "../quantize/options.ts";
+import type { Runtime, Tensors } from "../runtime/runtime.ts";
+import type { DataSource, Sample } from "../step/data.ts";
+import { isFloatingPoint, type Tensor } from "../tensor/tensor.ts";
+import { InputError, OptionError } from "../util/errors.ts";
+import { formatBytes } from "../util/format.ts";
+import type { Progress } from "../util/progress.ts";
+import {
+  type Augment,
+  ahead,
+  type Batch,
+  type BatchOptions,
+  epochBatches,
+  openReader,
+  type Position,
+  type SampleReader,
+} from "./batches.ts";
+import {
+  CHECKPOINT_FORMAT,
+  type Checkpoint,
+  type CheckpointStore,
+  checkFingerprint,
+  type Fingerprint,
+  fingerprintData,
+  fingerprintModel,
+  fingerprintOptions,
+} from "./checkpoint.ts";
+import { DivergenceError, type LossWatch, watchLoss } from "./divergence.ts";
+import { type LogRecord, progressText, type StepInfo, type StopReason, type TrainHooks } from "./events.ts";
+import type { TrainingInput } from "./options.ts";
+import { GRADIENT_SCALE, LEARNING_RATE, type MemoryEstimate, type StateKind, type TrainingProgram } from "./program.ts";
+import { learningRateAt } from "./schedules.ts";
+import { TrainingSessions } from "./sessions.ts";
+import { createTargets, type Targets } from "./targets.ts";
+import { type TrainerInput, type TrainerOptions, trainerOptions } from "./trainer-options.ts";
+import { isBetter, type Validation, type ValidationMetric, ValidationTally, validationMetric } from "./validate.ts";
+import { namedConstants, writeBack } from "./write-back.ts";
+
+export interface TrainContext {
+  readonly runtime: Runtime;
+  readonly data: DataSource;
+  /** Samples to validate on. Default: none, then the last parameters are the result. */
+  readonly validation?: DataSource | undefined;
+  /** Whose outputs are targets of distillation. Default: the model as it is before. */
+  readonly teacher?: Model | undefined;
+  readonly augment?: Augment | undefined;
+  /** What checkpoints know of the augmentation, to tell another one. */
+  readonly augmentName?: string | undefined;
+  /** Where checkpoints go. Default: nowhere. */
+  readonly checkpoints?: CheckpointStore | undefined;
+  /** Goes on from the last checkpoint, where there is one. Default false: a store with checkpoints is refused. */
+  readonly resume?: boolean | undefined;
+  readonly log?: ((record: LogRecord) => void) | undefined;
+  readonly hooks?: TrainHooks | undefined;
+  readonly progress?: Progress | undefined;
+  /** Looked at between updates. A checkpoint is written before the signal's reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TrainResult {
+  /** Updates in all, those before a checkpoint included. */
+  readonly steps: number;
+  /** Epochs that were begun. */
+  readonly epochs: number;
+  readonly stopped: StopReason;
+  /** Running average. Undefined where no update was made. */
+  readonly loss: number | undefined;
+  readonly metric: Pick<ValidationMetric, "name" | "direction" | "unit"> | undefined;
+  /** The first is of the model as it was. */
+  readonly validations: readonly Validation[];
+  /** Whose parameters the model has now, where they are not the last ones. */
+  readonly best: Validation | undefined;
+  /** Of updates, in this process. */
+  readonly seconds: number;
+  readonly samplesPerSecond: number;
+  readonly memory: MemoryEstimate;
+  /** Trained numbers. */
+  readonly parameters: number;
+  /** What was decided for the user, one line each. */
+  readonly notes: readonly string[];
+}
+
+/** Milliseconds between two texts of progress. */
+const REFRESH = 200;
+
+/**
+ * Trains `model` and writes the trained values into it at the end; whatever happens before, it stays as it is.
+ * @throws OptionError, InputError for what does not fit; DivergenceError where the loss is no number or stays too high;
+ * UnsupportedError naming a node without a gradient; the signal's reason.
+ */
+export async function train(model: Model, input: TrainerInput, context: TrainContext): Promise<TrainResult> {
+  const training = new Training(model, parseTrainer(input), context);
+  try {
+    return await training.run();
+  } finally {
+    await training.release();
+  }
+}
+
+/** @throws OptionError naming the key. */
+export function parseTrainer(input: TrainerInput): TrainerOptions {
+  const result = trainerOptions.safeParse(input);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0]!;
+  throw new OptionError({ area: "train", subject: `option "${issue.path.join(".")}"`, problem: issue.message });
+}
+
+class Training {
+  readonly #model: Model;
+  readonly #options: TrainerOptions;
+  readonly #context: TrainContext;
+  #targets!: Targets;
+  #sessions!: TrainingSessions;
+  readonly #ways = new Map<string, TimedWay>();
+  readonly #start = performance.now();
+  /** Samples per batch, batches per update, and whether a smaller batch can run. */
+  #batchSize: number;
+  #accumulate: number;
+  #lastBatch: "drop" | "keep";
+  /** The batch that the model fixes. */
+  #fixed: number | undefined;
+  readonly #notes: string[] = [];
+
+  #data!: SampleReader;
+  #validation: SampleReader | undefined;
+  #metric: ValidationMetric | undefined;
+  #program!: TrainingProgram;
+  #belongsTo!: Fingerprint;
+  #watch!: LossWatch;
+  #total = 0;
+
+  #step = 0;
+  #runs = 0;
+  #position: Position = { epoch: 0, index: 0, waiting: [] };
+  #validations: Validation[] = [];
+  #best: { readonly validation: Validation; readonly state: ReadonlyMap<string, Tensor> } | undefined;
+  #stale = 0;
+  #checkpoint: { readonly step: number; readonly name: string } | undefined;
+  /** Milliseconds and samples of updates in this process. */
+  #busy = 0;
+  #seen = 0;
+  #shown = 0;
+
+  constructor(model: Model, options: TrainerOptions, context: TrainContext) {
+    this.#model = model;
+    this.#options = options;
+    this.#context = context;
+    this.#batchSize = options.batchSize;
+    this.#accumulate = options.accumulate;
+    this.#lastBatch = options.lastBatch;
+    this.#checkPatterns();
+  }
+
+  async release(): Promise<void> {
+    await this.#targets?.release();
+    await this.#sessions?.release();
+  }
+
+  async run(): Promise<TrainResult> {
+    const stored = await this.#stored();
+    await this.#open(stored?.checkpoint);
+    if (stored !== undefined) await this.#resume(stored.name, stored.checkpoint);
+    this.#log({
+      type: "start",
+      step: this.#step,
+      ...(stored && { from: stored.name }),
+      totalSteps: this.#total,
+      samples: this.#data.length,
+      validationSamples: this.#validation?.length ?? 0,
+      parameters: this.#parameters(),
+      memory: this.#program.memory,
+      notes: [...this.#notes, ...this.#program.notes],
+    });
+    try {
+      if (stored === undefined) {
+        await this.#validate();
+        await this.#save();
+      }
+      const stopped = await this.#train();
+      if (this.#validations.at(-1)?.step !== this.#step) await this.#validate();
+      await this.#save();
+      await this.#finish();
+      this.#log({ type: "end", step: this.#step, reason: stopped });
+      return this.#result(stopped);
+    } catch (error) {
+      if (this.#context.signal?.aborted) {
+        await this.#saveCancelled();
+        this.#log({ type: "end", step: this.#step, reason: "cancelled" });
+      } else if (error instanceof DivergenceError) {
+        this.#log({ type: "end", step: error.step, reason: "diverged", problem: error.message });
+      }
+      throw error;
+    }
+  }
+
+  /** Whether the state is that of #position: not while gradients are being added up. */
+  #whole = true;
+
+  async #saveCancelled(): Promise<void> {
+    if (this.#whole && this.#step > 0) await this.#save();
+  }
+
+  #connect(): void {
+    const { runtime, teacher, signal, progress } = this.#context;
+    const { losses, threads, maxShapes, timeWays, seed } = this.#options;
+    this.#targets = createTargets(this.#model, losses, runtime, { teacher, threads });
+    this.#sessions = new TrainingSessions({
+      model: this.#model,
+      training: programOptions(this.#options, this.#accumulate > 1),
+      runtime,
+      threads,
+      most: maxShapes,
+      ways: timeWays ? this.#ways : undefined,
+      seed,
+      signal,
+      progress,
+    });
+  }
+
+  /** Models that fix their batch are trained with that, and several batches make an update. */
+  #fitBatch({ inputs: first }: Sample): void {
+    const inputs = this.#model.graph.inputs.filter((value) => value.initializer === undefined);
+    const [fixed, ...others] = inputs.map(({ shape }) => shape?.[0]);
+    if (typeof fixed !== "number" || fixed < 1 || others.some((dim) => dim !== fixed)) return;
+    const rows = first[inputs[0]!.name]?.dims[0] ?? 1;
+    const samples = Math.max(1, Math.floor(fixed / rows));
+    if (fixed > 1) this.#lastBatch = "drop";
+    this.#fixed = fixed;
+    if (samples === this.#batchSize) return;
+    const batches = Math.max(1, Math.round((this.#batchSize * this.#accumulate) / fixed));
+    this.#notes.push(`the model fixes its batch at ${fixed}: ${batches} of them make an update`);
+    this.#batchSize = samples;
+    this.#accumulate = batches;
+  }
+
+  /** A pattern that names nothing is a mistake: what it was to keep would be trained. */
+  #checkPatterns(): void {
+    const { train: only, freeze, groups, penalties } = this.#options;
+    const names = [...namedConstants(this.#model)]
+      .filter(([, { tensor }]) => isFloatingPoint(tensor.dtype))
+      .map(([name]) => name);
+    const all = {
+      train: only,
+      freeze,
+      groups: groups.flatMap(({ match }) => match),
+      penalties: penalties.flatMap(({ match }) => match),
+    };
+    for (const [option, patterns] of Object.entries(all)) {
+      const wrong = patterns.find((pattern) => !names.some((name) => matchesName(pattern, { label: name })));
+      if (wrong === undefined) continue;
+      throw new OptionError({
+        area: "train",
+        subject: `option ${option}`,
+        problem: `expected patterns that match names of the model's constants, got "${wrong}", which matches none`,
+        help: `They are: ${names.slice(0, 8).join(", ")}${names.length > 8 ? `, and ${names.length - 8} more` : ""}.`,
+      });
+    }
+  }
+
+  async #stored(): Promise<{ readonly name: string; readonly checkpoint: Checkpoint } | undefined> {
+    const { checkpoints, resume = false } = this.#context;
+    const found = await checkpoints?.latest();
+    if (found === undefined || resume) return found;
+    throw new InputError({
+      area: "train",
+      subject: checkpoints!.name,
+      problem: `expected a place without checkpoints, got one with those of an earlier training (${found.name})`,
+      help: "Go on from there with --resume (API: resume), or choose another folder.",
+    });
+  }
+
+  /** Data, the first program, the metric. */
+  async #open(checkpoint: Checkpoint | undefined): Promise<void> {
+    const { data, validation, signal, augmentName, augment, teacher } = this.#context;
+    const options = this.#options;
+    this.#data = await openReader(data);
+    this.#validation = validation && (await openReader(validation));
+    this.#fitBatch(await this.#data.at(0));
+    if (this.#data.length < this.#batchSize && this.#lastBatch === "drop") this.#shrink();
+    this.#connect();
+    for (const [key, way] of checkpoint?.record.ways ?? []) this.#ways.set(key, way as TimedWay);
+    const first = await this.#firstBatch();
+    const { feeds } = await this.#targets.feeds(first);
+    signal?.throwIfAborted();
+    this.#program = await this.#sessions.program(feeds);
+    this.#limitMemory();
+    if (this.#validation !== undefined) {
+      const { labels, inputs } = await this.#firstBatch(this.#validation);
+      const outputs = (): Promise<Tensors> => this.#targets.outputs(inputs);
+      this.#metric = await validationMetric(options.metric, options.metricOptions, labels, outputs);
+    } else if (options.patience !== undefined) {
+      throw new OptionError({
+        area: "train",
+        subject: "patience",
+        problem: "expected validation data to stop by, got none",
+        help: "Give some with --validation.",
+      });
+    }
+    const limits = { factor: options.divergenceFactor, steps: options.divergenceSteps };
+    this.#watch = watchLoss(limits, checkpoint?.record.losses);
+    const batches = this.#data.length / this.#batchSize;
+    const perEpoch = Math.ceil(
+      (this.#lastBatch === "drop" ? Math.floor(batches) : Math.ceil(batches)) / this.#accumulate,
+    );
+    this.#total = options.steps ?? options.epochs * Math.max(1, perEpoch);
+    this.#belongsTo = {
+      model: fingerprintModel(this.#model),
+      options: fingerprintOptions(options),
+      data: await fingerprintData(this.#data),
+      ...(this.#validation && { validation: await fingerprintData(this.#validation) }),
+      ...(teacher && { teacher: fingerprintModel(teacher) }),
+      ...(augment && { augment: augmentName ?? "yes" }),
+    };
+  }
+
+  /** Fewer samples than one batch takes. */
+  #shrink(): void {
+    if (this.#fixed !== undefined) {
+      throw new InputError({
+        area: "train",
+        subject: this.#context.data.name,
+        problem: `expected at least ${this.#batchSize} samples for one batch, which the model fixes, got ${this.#data.length}`,
+      });
+    }
+    this.#notes.push(`${this.#data.length} samples are less than a batch of ${this.#batchSize}: all of them are one`);
+    this.#batchSize = this.#data.length;
+  }
+
+  async #firstBatch(reader: SampleReader = this.#data): Promise<Batch> {
+    const options = reader === this.#data ? this.#batchOptions() : this.#validationBatches();
+    for await (const batch of epochBatches(reader, { epoch: 0, index: 0, waiting: [] }, options)) return batch;
+    return this.#refuseEmpty();
+  }
+
+  #refuseEmpty(): never {
+    throw new InputError({
+      area: "train",
+      subject: this.#context.data.name,
+      problem: `expected ${this.#batchSize} samples of the same dimensions for a batch, found no such group`,
+      help: 'Give a smaller --batch-size, or lastBatch "keep".',
+    });
+  }
+
+  #batchOptions(): BatchOptions {
+    const { seed } = this.#options;
+    return { seed, batchSize: this.#batchSize, lastBatch: this.#lastBatch, augment: this.#context.augment };
+  }
+
+  #validationBatches(): BatchOptions {
+    const lastBatch = this.#fixed !== undefined && this.#validation!.length >= this.#batchSize ? "drop" : "keep";
+    return { seed: 0, batchSize: this.#batchSize, lastBatch, shuffle: false };
+  }
+
+  #limitMemory(): void {
+    const { memoryLimit } = this.#options;
+    const { peak, parameters, optimizer, activations } = this.#program.memory;
+    if (memoryLimit === undefined || peak <= memoryLimit) return;
+    throw new OptionError({
+      area: "train",
+      subject: "memory",
+      problem: `expected at most ${formatBytes(memoryLimit)}, the estimate is ${formatBytes(peak)}: ${formatBytes(parameters)} of trained parameters, ${formatBytes(optimizer)} of moments and averages, ${formatBytes(activations)} of activations`,
+      help: `Give a smaller --batch-size (now ${this.#batchSize}) and more --accumulate, freeze layers with --freeze, choose an optimizer with fewer moments (sgd), or raise the limit.`,
+    });
+  }
+
+  async #resume(name: string, checkpoint: Checkpoint): Promise<void> {
+    checkFingerprint(name, checkpoint, this.#belongsTo, this.#program.state);
+    const { record, state, best } = checkpoint;
+    await this.#sessions.state.restore(state);
+    this.#step = record.step;
+    this.#runs = record.runs;
+    this.#position = record.position;
+    this.#validations = [...record.validations];
+    this.#stale = record.stale;
+    this.#best = record.best && best && { validation: record.best, state: best };
+    this.#checkpoint = { step: record.step, name };
+  }
+
+  async #train(): Promise<StopReason> {
+    const { epochs, steps, patience } = this.#options;
+    const { signal, hooks } = this.#context;
+    const done = (): boolean => (steps === undefined ? this.#position.epoch >= epochs : this.#step >= steps);
+    while (!done()) {
+      const { epoch } = this.#position;
+      const before = this.#step;
+      for await (const [batches, last] of this.#updates()) {
+        if (patience !== undefined && this.#stale >= patience) return "patience";
+        signal?.throwIfAborted();
+        await this.#update(batches);
+        const after = batches.at(-1)!.after;
+        this.#position = last ? { epoch: epoch + 1, index: 0, waiting: [] } : after;
+        if (last) await hooks?.onEpoch?.({ epoch, step: this.#step });
+        const { validateEvery, checkpointEvery } = this.#options;
+        if (validateEvery === undefined ? last : this.#step % validateEvery === 0) await this.#validate();
+        if (checkpointEvery === undefined ? last : this.#step % checkpointEvery === 0) await this.#save();
+        if (done()) return "finished";
+      }
+      if (this.#step === before)
+        throw await this.#firstBatch().then(() => new Error("train: an epoch without a batch"));
+    }
+    return "finished";
+  }
+
+  /** The batches of each update of the rest of an epoch, and whether they end it. */
+  async *#updates(): AsyncGenerator<readonly [readonly Batch[], boolean]> {
+    let group: Batch[] = [];
+    for await (const batch of ahead(epochBatches(this.#data, this.#position, this.#batchOptions()))) {
+      group.push(batch);
+      if (group.length < this.#accumulate && !batch.last) continue;
+      yield [group, batch.last];
+      group = [];
+    }
+  }
+
+  async #update(batches: readonly Batch[]): Promise<void> {
+    const begun = performance.now();
+    const { learningRate, schedule, logEvery } = this.#options;
+    const rate = learningRateAt(schedule, learningRate, this.#step, this.#total);
+    const scalars = { [LEARNING_RATE]: rate, [GRADIENT_SCALE]: 1 / batches.length };
+    const sums = new Map<string, number>();
+    let norm: number | undefined;
+    this.#whole = false;
+    for (const [i, batch] of batches.entries()) {
+      const { feeds } = await this.#targets.feeds(batch);
+      const part = i < batches.length - 1 ? "accumulate" : "step";
+      const results = await this.#sessions.run(part, feeds, scalars, this.#runs++);
+      const { loss, parts, gradientNorm } = this.#program.outputs;
+      for (const name of [loss, ...Object.values(parts)]) {
+        sums.set(name, (sums.get(name) ?? 0) + results[name]!.numbers()[0]! / batches.length);
+      }
+      if (gradientNorm !== undefined && part === "step") norm = results[gradientNorm]!.numbers()[0]!;
+    }
+    this.#step++;
+    this.#whole = true;
+    const { outputs } = this.#program;
+    const loss = sums.get(outputs.loss)!;
+    const samples = batches.reduce((sum, { indices }) => sum + indices.length, 0);
+    this.#busy += performance.now() - begun;
+    this.#seen += samples;
+    const info: StepInfo = {
+      step: this.#step,
+      epoch: this.#position.epoch,
+      loss,
+      losses: Object.fromEntries(Object.entries(outputs.parts).map(([name, output]) => [name, sums.get(output)!])),
+      learningRate: rate,
+      ...(norm !== undefined && { gradientNorm: norm }),
+      samples,
+    };
+    const problem = this.#watch.add(loss);
+    if (this.#step % logEvery === 0 || problem !== undefined) this.#logStep(info);
+    if (problem !== undefined) {
+      this.#whole = false;
+      throw new DivergenceError(this.#step, loss, problem, this.#checkpoint?.name);
+    }
+    this.#show();
+    await this.#context.hooks?.onStep?.(info);
+  }
+
+  /** Samples per second of updates in this process. */
+  #speed(): number {
+    return this.#busy === 0 ? 0 : (1000 * this.#seen) / this.#busy;
+  }
+
+  #show(): void {
+    const { progress } = this.#context;
+    const now = performance.now();
+    if (progress === undefined || (now - this.#shown < REFRESH && this.#step !== this.#total)) return;
+    this.#shown = now;
+    const left = ((this.#total - this.#step) * this.#batchSize * this.#accumulate) / this.#speed();
+    const loss = this.#watch.history?.average ?? Number.NaN;
+    progress(progressText(loss, this.#validations.at(-1), this.#speed(), left), this.#step, this.#total);
+  }
+
+  async #validate(): Promise<void> {
+    const reader = this.#validation;
+    const metric = this.#metric;
+    if (reader === undefined || metric === undefined) return;
+    const { signal, progress, hooks } = this.#context;
+    const tally = new ValidationTally(metric);
+    const withReference = metric.metric !== undefined;
+    await this.#withAverages(async () => {
+      let done = 0;
+      for await (const batch of ahead(
+        epochBatches(reader, { epoch: 0, index: 0, waiting: [] }, this.#validationBatches()),
+      )) {
+        signal?.throwIfAborted();
+        const { feeds, outputs } = await this.#targets.feeds(batch);
+        const results = await this.#sessions.run("evaluate", feeds, {});
+        const asks = withReference && (metric.metric?.needs === "reference" || batch.labels.includes(undefined));
+        const reference = asks ? (outputs ?? (await this.#targets.outputs(batch.inputs))) : undefined;
+        const { loss, predictions } = this.#program.outputs;
+        const own = Object.fromEntries(predictions.map((name) => [name, results[name]!]));
+        tally.add(batch, results[loss]!.numbers()[0]!, own, reference);
+        done += batch.indices.length;
+        progress?.("validating", done, reader.length);
+      }
+    });
+    const validation: Validation = { step: this.#step, epoch: this.#position.epoch, ...tally.result() };
+    const best = this.#best === undefined || isBetter(metric.direction, validation.value, this.#best.validation.value);
+    this.#validations.push(validation);
+    if (best) {
+      this.#best = { validation, state: await this.#sessions.state.snapshot(this.#resultNames()) };
+      this.#stale = 0;
+    } else this.#stale++;
+    this.#log({ type: "validation", best, ...validation });
+    await hooks?.onValidation?.(validation, best);
+  }
+
+  /** Calls with the moving averages in the place of the parameters, where there are any. */
+  async #withAverages(work: () => Promise<void>): Promise<void> {
+    if (this.#options.ema === undefined) return work();
+    const { state } = this.#sessions;
+    const averages = this.#program.state.filter(({ kind }) => kind === "ema");
+    const own = await state.snapshot(averages.map(({ parameter }) => parameter!));
+    const swapped = await state.snapshot(averages.map(({ name }) => name));
+    await state.restore(new Map(averages.map(({ name, parameter }) => [parameter!, swapped.get(name)!])));
+    try {
+      await work();
+    } finally {
+      await state.restore(own);
+    }
+  }
+
+  /** The state that makes the trained model. */
+  #resultNames(): string[] {
+    const kinds: readonly StateKind[] = [this.#options.ema === undefined ? "parameter" : "ema", "statistic"];
+    return this.#program.state.filter(({ kind }) => kinds.includes(kind)).map(({ name }) => name);
+  }
+
+  async #save(): Promise<void> {
+    const { checkpoints, hooks } = this.#context;
+    if (checkpoints === undefined || this.#checkpoint?.step === this.#step) return;
+    const state = await this.#sessions.state.snapshot();
+    const losses = this.#watch.history;
+    const name = await checkpoints.write({
+      record: {
+        format: CHECKPOINT_FORMAT,
+        belongsTo: this.#belongsTo,
+        step: this.#step,
+        runs: this.#runs,
+        position: this.#position,
+        entries: this.#program.state.map(({ name, kind, parameter }) => ({
+          name,
+          kind,
+          ...(parameter && { parameter }),
+        })),
+        ...(losses && { losses }),
+        validations: this.#validations,
+        ...(this.#best && { best: this.#best.validation }),
+        stale: this.#stale,
+        ways: [...this.#ways],
+      },
+      state,
+      ...(this.#best && { best: this.#best.state }),
+      model: () => {
+        const copy = cloneModel(this.#model);
+        writeBack(copy, this.#program.state, state, { averages: this.#options.ema !== undefined });
+        return copy;
+      },
+    });
+    this.#checkpoint = { step: this.#step, name };
+    this.#log({ type: "checkpoint", step: this.#step, name });
+    await hooks?.onCheckpoint?.({ step: this.#step, name });
+  }
+
+  async #finish(): Promise<void> {
+    const keep = this.#options.keepBest ? this.#best?.state : undefined;
+    const state = keep ?? (await this.#sessions.state.snapshot(this.#resultNames()));
+    writeBack(this.#model, this.#program.state, state, { averages: this.#options.ema !== undefined });
+  }
+
+  #parameters(): number {
+    const own = this.#program.state.filter(({ kind }) => kind === "parameter");
+    return own.reduce((sum, { initial }) => sum + initial.size, 0);
+  }
+
+  #result(stopped: StopReason): TrainResult {
+    const metric = this.#metric && {
+      name: this.#metric.name,
+      direction: this.#metric.direction,
+      unit: this.#metric.unit,
+    };
+    return {
+      steps: this.#step,
+      epochs: this.#position.epoch + (this.#position.index > 0 ? 1 : 0),
+      stopped,
+      loss: this.#watch.history?.average,
+      metric,
+      validations: this.#validations,
+      best: this.#options.keepBest ? this.#best?.validation : undefined,
+      seconds: this.#busy / 1000,
+      samplesPerSecond: this.#speed(),
+      memory: this.#program.memory,
+      parameters: this.#parameters(),
+      notes: [...this.#notes, ...this.#program.notes],
+    };
+  }
+
+  #logStep({ step, epoch, loss, losses, learningRate, gradientNorm }: StepInfo): void {
+    this.#log({
+      type: "step",
+      step,
+      epoch,
+      loss,
+      ...(Object.keys(losses).length > 1 && { losses }),
+      learningRate,
+      ...(gradientNorm !== undefined && { gradientNorm }),
+      samplesPerSecond: Math.round(this.#speed()),
+    });
+  }
+
+  #log(record: DistributiveOmit<LogRecord, "time">): void {
+    const time = Math.round(performance.now() - this.#start) / 1000;
+    this.#context.log?.({ time, ...record } as LogRecord);
+  }
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+/** What of the trainer's options is the program's. */
+function programOptions(options: TrainerOptions, accumulate: boolean): TrainingInput {
+  const { losses, penalties, optimizer, train: only, freeze, groups, clipNorm, batchNorm, dropout, ema } = options;
+  const { constantInputs, updateMasked, missing } = options;
+  return {
+    losses,
+    penalties,
+    optimizer,
+    train: only,
+    freeze,
+    groups,
+    batchNorm,
+    dropout,
+    constantInputs,
+    updateMasked,
+    missing,
+    accumulate,
+    ...(clipNorm !== undefined && { clipNorm }),
+    ...(ema !== undefined && { ema }),
+  };
+}
