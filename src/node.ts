@@ -19,6 +19,8 @@ export { type RecordOptions, record } from "./data/record-node.ts";
 export { externalDataFromFolder, readModelFile, writeModelFile } from "./onnx/file-node.ts";
 export { compareFiles, ledgerOfFiles } from "./recipe/compare-files.ts";
 export { type CompressOptions, type CompressResult, compressFile } from "./recipe/compress/compress-file.ts";
+export { type FinetuneFileOptions, type FinetuneFileResult, finetuneFile } from "./recipe/finetune-file.ts";
+export { type FinetuneInput, type FinetuneOptions, finetuneOptions } from "./recipe/finetune-options.ts";
 export { type OpenModel, openModel } from "./recipe/open.ts";
 export { type QuantizeFileOptions, type QuantizeFileResult, quantizeFile } from "./recipe/quantize-file.ts";
 export { detailsOfFiles, type FileDetailsOptions, scanFile, writeReport } from "./recipe/report-file.ts";
@@ -27,3 +29,6 @@ export { type BrowserOptions, type BrowserSpec, startBrowserRuntime } from "./ru
 export { createAnyRuntime, createRuntime } from "./runtime/create-node.ts";
 export { createNodeRuntime } from "./runtime/onnxruntime-node.ts";
 export { createWebRuntime } from "./runtime/onnxruntime-web.ts";
+export { startWorkerRuntime, type WorkerRuntime } from "./runtime/worker.ts";
+export { folderCheckpoints } from "./train/checkpoint-node.ts";
+export { fileLog } from "./train/log-node.ts";

@@ -7,6 +7,7 @@ import { TersorError } from "../util/errors.ts";
 import { VERSION } from "../version.ts";
 import { addCompress } from "./commands/compress.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addFinetune } from "./commands/finetune.ts";
 import { addInspect } from "./commands/inspect.ts";
 import { addQuantize } from "./commands/quantize.ts";
 import { addVerify } from "./commands/verify.ts";
@@ -16,7 +17,9 @@ const DONE = 0;
 const MISSED = 1;
 const BAD_INPUT = 2;
 const CANCELLED = 130;
-const OURS = /^(Format|Graph|Unsupported|Option|Input|Verification)Error$/;
+const OURS = /^(Format|Graph|Unsupported|Option|Input|Verification|Divergence)Error$/;
+/** What was asked for was done, and came out wrong. */
+const MISSES: ReadonlySet<string> = new Set(["VerificationError", "DivergenceError"]);
 
 const cancel = new AbortController();
 /** npm and tsx pass on a signal that the whole group gets already: what follows within it is the same key. */
@@ -47,6 +50,7 @@ const program = new Command("tersor")
 addInspect(program, cancel.signal);
 addQuantize(program, cancel.signal);
 addCompress(program, cancel.signal);
+addFinetune(program, cancel.signal);
 addVerify(program, cancel.signal);
 addDoctor(program, cancel.signal);
 for (const command of program.commands) command.exitOverride().showHelpAfterError("(use --help for what there is)");
@@ -67,7 +71,7 @@ function report(error: unknown): number {
   if (cancel.signal.aborted) return fail("Cancelled", "cancelled; nothing was written", CANCELLED);
   // Errors of a child process have our classes' names, not their classes.
   if (error instanceof Error && (error instanceof TersorError || OURS.test(error.name))) {
-    return fail(error.name, error.message, error.name === "VerificationError" ? MISSED : BAD_INPUT);
+    return fail(error.name, error.message, MISSES.has(error.name) ? MISSED : BAD_INPUT);
   }
   const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return fail("Error", `unexpected error, please report it:\n${what}`, BAD_INPUT);
