@@ -7,8 +7,11 @@ interface Splits {
   evaluation(): Generator<Sample>;
 }
 
-/** @param labelled the task's labels are what the command's metrics take. */
-export function fromTask(task: Task, labelled: boolean): Splits {
+/**
+ * @param labelled the task's labels are what the command's metrics take.
+ * @param calibration samples of the first split; default: the task's.
+ */
+export function fromTask(task: Task, labelled: boolean, calibration: number = task.calibration): Splits {
   function* samples(split: "calibration" | "evaluation", count: number): Generator<Sample> {
     for (let i = 0; i < count; i++) {
       const { inputs, label } = task.sample(split, i);
@@ -16,7 +19,7 @@ export function fromTask(task: Task, labelled: boolean): Splits {
     }
   }
   return {
-    calibration: () => samples("calibration", task.calibration),
+    calibration: () => samples("calibration", calibration),
     evaluation: () => samples("evaluation", task.evaluation),
   };
 }
