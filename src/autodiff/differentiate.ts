@@ -38,6 +38,8 @@ export interface DifferentiateOptions {
   readonly missing?: "error" | "freeze";
   /** Default: the first way. */
   readonly choose?: ChooseWay;
+  /** What `channelBlock` found of the runtime: offers ways that run only there. Default: none of these. */
+  readonly block?: number | undefined;
   /** Where rows come from. Default: the table of all families. */
   readonly rules?: FindRow;
 }
@@ -195,6 +197,7 @@ class Driver {
         const way = this.#options.choose?.(node, part, ways);
         return (ways as readonly string[]).includes(way ?? "") ? (way as (typeof ways)[number]) : ways[0]!;
       },
+      block: this.#options.block,
       unsupported,
     };
   }

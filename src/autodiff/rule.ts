@@ -30,6 +30,8 @@ export interface GradientContext {
   constants(value: Value | undefined, what: string): readonly number[] | undefined;
   /** The way in which this node's gradient is computed where there are several: the name of one of `ways`. */
   choose<Way extends string>(part: string, ways: readonly Way[]): Way;
+  /** Channels per block of the runtime's blocked layout, where it may be used: see graph/blocked-conv. */
+  readonly block: number | undefined;
   /** "no gradient for this": names node, operator, opset. */
   unsupported(problem: string, help?: string): Error;
 }

@@ -31,6 +31,7 @@ export function singleNode(
   shapes: ReadonlyMap<Value, readonly number[]>,
   active: ReadonlySet<Value>,
   choose: ChooseWay,
+  block?: number,
 ): SingleNode {
   const model = new Model();
   for (const [domain, version] of node.graph!.model.opsets) model.opsets.set(domain, version);
@@ -70,6 +71,7 @@ export function singleNode(
     wrt: [copy.input(index)],
     shapes: dims,
     seed,
+    block,
     choose: (_copy, part, ways) => {
       offered.set(part, ways);
       return choose(node, part, ways);

@@ -26,7 +26,7 @@ export interface TimedWay {
 /** By runtime, threads, operator, attributes, shapes and part. As JSON: `JSON.stringify([...cache])`. */
 export type WayCache = Map<string, TimedWay>;
 
-export interface TimeWaysOptions extends Pick<DifferentiateOptions, "loss" | "wrt" | "shapes"> {
+export interface TimeWaysOptions extends Pick<DifferentiateOptions, "loss" | "wrt" | "shapes" | "block"> {
   readonly runtime: Runtime;
   /** As training will have them. Default 1. */
   readonly threads?: number;
@@ -36,6 +36,11 @@ export interface TimeWaysOptions extends Pick<DifferentiateOptions, "loss" | "wr
   readonly cache?: WayCache;
   /** Milliseconds for each way, about. Default 50. */
   readonly budgetMs?: number;
+  /**
+   * The clock, in ms, of a runtime in this process. Default: time on the wall. With one thread the processor's time
+   * (process.cpuUsage) says the same and does not mind what else the machine does.
+   */
+  readonly now?: () => number;
   readonly signal?: AbortSignal;
   readonly progress?: Progress;
 }
@@ -43,8 +48,10 @@ export interface TimeWaysOptions extends Pick<DifferentiateOptions, "loss" | "wr
 /** Constants of more elements are told apart by their dimensions only. */
 const SHORT = 16;
 
-/** Ways that the first run shows this many times slower than the fastest are not run again. */
+/** Ways that the first runs show this many times slower than the fastest are not run again. */
 const HOPELESS = 3;
+
+const FIRST_ROUNDS = { minRounds: 2, maxRounds: 2, warmup: 0, budgetMs: 0 } as const;
 
 const ROUNDS = { minRounds: 3, maxRounds: 50, warmup: 1 } as const;
 
@@ -89,16 +96,16 @@ export async function timeWays(model: Model, options: TimeWaysOptions): Promise<
 
 /** Everything that could be timed, in the order of the graph. */
 function jobsOf(model: Model, options: TimeWaysOptions, active: ReadonlySet<Value>): Job[] {
-  const { loss, shapes, runtime, threads = 1 } = options;
+  const { loss, shapes, runtime, threads = 1, block } = options;
   const jobs: Job[] = [];
   const needed = ancestors(loss);
   for (const node of model.graph.nodes()) {
     if (!needed.has(node) || node.subgraphs.length > 0) continue;
     for (const [index, value] of node.inputs.entries()) {
       if (value === undefined || !active.has(value)) continue;
-      for (const [part, ways] of offers(node, index, shapes, active)) {
+      for (const [part, ways] of offers(node, index, options, active)) {
         if (ways.length < 2) continue;
-        const where = [runtime.name, runtime.version, `${threads} threads`, `opset ${model.opset}`];
+        const where = [runtime.name, runtime.version, `${threads} threads`, `opset ${model.opset}`, `block ${block}`];
         jobs.push({ node, index, part, ways, key: [...where, signature(node, shapes, active), part].join("; ") });
       }
     }
@@ -109,11 +116,11 @@ function jobsOf(model: Model, options: TimeWaysOptions, active: ReadonlySet<Valu
 function offers(
   node: Node,
   index: number,
-  shapes: ReadonlyMap<Value, readonly number[]>,
+  { shapes, block }: TimeWaysOptions,
   active: ReadonlySet<Value>,
 ): SingleNode["offered"] {
   try {
-    return singleNode(node, index, shapes, active, (_node, _part, ways) => ways[0]!).offered;
+    return singleNode(node, index, shapes, active, (_node, _part, ways) => ways[0]!, block).offered;
   } catch (error) {
     // Whoever differentiates the whole graph says so, or freezes the node.
     if (error instanceof UnsupportedError) return new Map();
@@ -156,14 +163,14 @@ async function timeJob(
   options: TimeWaysOptions,
   active: ReadonlySet<Value>,
 ): Promise<Readonly<Record<string, number>>> {
-  const { runtime, budgetMs = 50, signal } = options;
+  const { runtime, budgetMs = 50, signal, now } = options;
   const { sessions, feeds } = await loadWays(job, options, active);
   const ms: Record<string, number> = {};
   const run = async (names: readonly string[], timing: InterleaveOptions): Promise<void> => {
     const chosen = names.map((name) => sessions.get(name)!);
     const times = runtime.interleave
       ? await runtime.interleave(chosen, [feeds], timing)
-      : await interleave(chosen, [feeds], timing, { signal });
+      : await interleave(chosen, [feeds], timing, { now, signal });
     names.forEach((name, i) => {
       ms[name] = Math.min(ms[name] ?? Number.POSITIVE_INFINITY, ...times[i]!);
     });
@@ -171,7 +178,7 @@ async function timeJob(
   try {
     const names = [...sessions.keys()];
     if (names.length === 0) return ms;
-    await run(names, { minRounds: 1, maxRounds: 1, warmup: 0, budgetMs: 0 });
+    await run(names, FIRST_ROUNDS);
     const best = Math.min(...Object.values(ms));
     const hopeful = names.filter((name) => ms[name]! < HOPELESS * best);
     await run(hopeful, { ...ROUNDS, budgetMs: budgetMs * hopeful.length });
@@ -187,10 +194,10 @@ async function loadWays(
   options: TimeWaysOptions,
   active: ReadonlySet<Value>,
 ): Promise<{ readonly sessions: ReadonlyMap<string, Session>; readonly feeds: Tensors }> {
-  const { runtime, shapes, threads = 1, signal } = options;
+  const { runtime, shapes, threads = 1, signal, block } = options;
   const built = job.ways.map((way) => {
     const choose: ChooseWay = (_node, part, ways) => (part === job.part ? way : ways[0]!);
-    return { way, ...singleNode(job.node, job.index, shapes, active, choose) };
+    return { way, ...singleNode(job.node, job.index, shapes, active, choose, block) };
   });
   const used = new Set<string>();
   const feeds: Record<string, Tensor> = {};

@@ -58,7 +58,10 @@ export class Builder {
     return builder;
   }
 
-  /** Adds a node at the end of the graph; returns its first output. `wish`: names it; default the operator. */
+  /**
+   * Adds a node at the end of the graph; returns its first output. Operators of other domains are written with it:
+   * "com.microsoft.nchwc.Conv". `wish`: names it; default the operator.
+   */
   op(opType: string, inputs: readonly (Value | undefined)[], attributes: Attributes = {}, wish?: string): Value {
     return this.node(opType, inputs, attributes, 1, wish).output();
   }
@@ -71,9 +74,13 @@ export class Builder {
     outputs = 1,
     wish?: string,
   ): Node {
-    const name = `${this.#prefix}${wish ?? opType}`;
+    const dot = opType.lastIndexOf(".");
+    const domain = dot < 0 ? undefined : opType.slice(0, dot);
+    if (domain !== undefined) this.graph.model.requireDomain(domain, 1);
+    const type = opType.slice(dot + 1);
+    const name = `${this.#prefix}${wish ?? type}`;
     const names = outputs === 1 ? [name] : Array.from({ length: outputs }, (_, i) => `${name}_${i}`);
-    return this.graph.add(opType, inputs, { name, outputs: names, attributes });
+    return this.graph.add(type, inputs, { name, outputs: names, attributes, domain });
   }
 
   /** A fresh initializer. */

@@ -48,14 +48,19 @@ export function useBatchStatistics(
     const y = node.output();
     const [mean, variance] = [model.graph.newValue(`${y.name}_mean`), model.graph.newValue(`${y.name}_var`)];
     node.setOutputs([y, mean, variance]);
+    const [running, spread] = [node.input(3), node.input(4)];
+    // ONNX Runtime writes these outputs over inputs 3 and 4, were they the state itself (1.30): they get memory to lose.
+    node.setInput(3, b.scale(running, 0.5));
+    node.setInput(4, b.scale(spread, 0.5));
     node.set("training_mode", { int: 1 }).set("momentum", { float: 0 });
     // A normalization that is used twice has its statistics moved twice.
-    const blend = (running: Value, batch: Value, factor: number): void => {
-      const before = next.get(running) ?? running;
-      next.set(running, b.add(b.scale(before, momentum), b.scale(batch, (1 - momentum) * factor)));
+    const blend = (statistic: Value, batch: Value, factor: number): void => {
+      const before = next.get(statistic) ?? statistic;
+      next.set(statistic, b.add(b.scale(before, momentum), b.scale(batch, (1 - momentum) * factor)));
     };
-    blend(node.input(3), mean, 1);
-    blend(node.input(4), variance, n / (n - 1));
+    blend(running, mean, 1);
+    blend(spread, variance, n / (n - 1));
   }
+  model.graph.sort();
   return next;
 }

@@ -1,12 +1,14 @@
 /**
  * @file Builds training programs: copies of the forward graph with losses, the backward pass and the update.
  */
+import { blockConvolutions } from "../autodiff/block-convolutions.ts";
 import { differentiate } from "../autodiff/differentiate.ts";
 import { timeWays } from "../autodiff/time-ways.ts";
 import { cloneModel } from "../graph/clone.ts";
 import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
 import { removeDead } from "../passes/eliminate-dead.ts";
+import { channelBlock } from "../runtime/channel-block.ts";
 import { observeShapes } from "../runtime/collect.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { OptionError } from "../util/errors.ts";
@@ -152,9 +154,11 @@ async function gradientGraph(
   signal?.throwIfAborted();
   const path = { loss, wrt: values, shapes: forward };
   const { progress } = context;
-  const timing = { ...path, runtime, session: TRAINING_SESSION, signal, progress, ...context.timeWays };
+  const block = context.timeWays && (await channelBlock(runtime));
+  const timing = { ...path, block, runtime, session: TRAINING_SESSION, signal, progress, ...context.timeWays };
   const choose = context.choose ?? (context.timeWays && (await timeWays(model, timing)));
-  const { gradients, unreached, frozen } = differentiate({ ...path, missing: options.missing, choose });
+  const { gradients, unreached, frozen } = differentiate({ ...path, block, missing: options.missing, choose });
+  if (block !== undefined) blockConvolutions(graph, forward, block);
   const trained = values
     .filter((value) => !unreached.includes(value))
     .map(

@@ -93,6 +93,9 @@ export interface BuildContext {
   readonly progress?: Progress;
   /** Picks ways to compute gradients. Default: the first. */
   readonly choose?: ChooseWay;
-  /** Times the ways and takes the fastest, where `choose` is not given. */
-  readonly timeWays?: Pick<TimeWaysOptions, "threads" | "cache" | "budgetMs">;
+  /**
+   * Times the ways and takes the fastest, where `choose` is not given; convolutions run in the runtime's own layout where
+   * it has one. Other ways round otherwise: a run that is to be repeated bit by bit needs the same cache.
+   */
+  readonly timeWays?: Pick<TimeWaysOptions, "threads" | "cache" | "budgetMs" | "now">;
 }

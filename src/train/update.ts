@@ -115,6 +115,7 @@ export function appendUpdate(
               b.scalar(then),
             ),
           ),
+        shared: (key, make) => once(`shared ${key}`, make),
         moment: (moment) => once(`${name}/${moment}`, () => input(`${name}/${moment}`, "float32", dims)),
         keep: (moment, next) =>
           give(

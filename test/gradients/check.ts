@@ -12,6 +12,7 @@ import type { Attributes } from "../../src/graph/builder.ts";
 import { Model } from "../../src/graph/model.ts";
 import { irVersionFor } from "../../src/graph/ops/versions.ts";
 import type { Value } from "../../src/graph/value.ts";
+import { channelBlock } from "../../src/runtime/channel-block.ts";
 import { observeShapes } from "../../src/runtime/collect.ts";
 import type { Session, Tensors } from "../../src/runtime/runtime.ts";
 import { elementCount } from "../../src/tensor/dtype.ts";
@@ -75,6 +76,13 @@ interface Built {
   readonly outputs: readonly { readonly name: string; readonly seed: string; readonly gradients: readonly string[] }[];
 }
 
+/** Ways in blocks of channels are checked where there are any. */
+let foundBlock: Promise<number | undefined> | undefined;
+async function block(): Promise<number | undefined> {
+  foundBlock ??= runtimes.node().then(channelBlock);
+  return foundBlock;
+}
+
 /** Names of ways by the part that they compute. */
 type Ways = Readonly<Record<string, string>>;
 
@@ -113,6 +121,7 @@ async function build(
   );
   const through = test.through ?? [0];
   const offered = new Map<string, readonly string[]>();
+  const channels = await block();
   const outputs = through.map((index) => {
     const loss = node.output(index);
     const dims = shapes.get(loss)!;
@@ -135,6 +144,7 @@ async function build(
       shapes,
       seed,
       choose,
+      block: channels,
       ...(row !== undefined && { rules: () => row }),
     });
     return { loss, seed, gradients: wrt.map((value) => gradients.get(value)!) };

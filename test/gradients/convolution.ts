@@ -68,6 +68,32 @@ export const CONVOLUTION_CASES: CaseTable<typeof CONVOLUTION> = {
       dilations: ints(2, 2),
       pads: ints(2, 2, 2, 2),
     }),
+    // Whole blocks of channels, of 8 and of 16.
+    conv("16 channels", [2, 16, 5, 6], [16, 16, 3, 3], { pads: ints(1, 1, 1, 1) }),
+    conv("16 channels, dilation, asymmetric pads", [1, 16, 7, 8], [16, 16, 3, 2], {
+      dilations: ints(2, 3),
+      pads: ints(1, 0, 2, 1),
+    }),
+    conv("16 channels, stride 2 with a rest", [2, 16, 6, 7], [16, 16, 3, 3], {
+      strides: ints(2, 2),
+      pads: ints(1, 1, 1, 1),
+    }),
+    conv("depthwise, 16 channels", [3, 16, 6, 5], [16, 1, 3, 3], { group: { int: 16 }, pads: ints(1, 1, 1, 1) }),
+    conv("depthwise, 16 channels, 3 × 5, stride with a rest", [3, 16, 8, 9], [16, 1, 3, 5], {
+      group: { int: 16 },
+      strides: ints(2, 3),
+      pads: ints(1, 2, 1, 2),
+    }),
+    conv("depthwise, 16 channels, stride beyond the kernel", [2, 16, 9, 8], [16, 1, 2, 1], {
+      group: { int: 16 },
+      strides: ints(3, 2),
+    }),
+    conv("depthwise, 16 channels, dilation", [2, 16, 9, 8], [16, 1, 3, 3], {
+      group: { int: 16 },
+      dilations: ints(2, 3),
+      strides: ints(2, 1),
+      pads: ints(2, 1, 0, 3),
+    }),
     conv("1d", [2, 3, 9], [4, 3, 4], { strides: ints(2), pads: ints(2, 1) }, 4),
     conv("1d, groups and dilation", [2, 4, 9], [4, 2, 3], { group: { int: 2 }, dilations: ints(2), pads: ints(2, 2) }),
     conv("3d", [1, 2, 4, 5, 4], [3, 2, 2, 3, 2], { strides: ints(1, 2, 2), pads: ints(0, 1, 0, 1, 1, 0) }),
@@ -96,6 +122,7 @@ export const CONVOLUTION_CASES: CaseTable<typeof CONVOLUTION> = {
       strides: ints(2, 2),
       output_shape: ints(5, 7),
     }),
+    conv("16 channels", [1, 16, 4, 3], [16, 16, 3, 3], { strides: ints(2, 1), pads: ints(1, 1, 1, 1) }),
     conv("1d", [2, 3, 5], [3, 2, 4], { strides: ints(2), pads: ints(1, 1) }, 2),
     conv("3d", [1, 2, 3, 2, 2], [2, 2, 2, 3, 2], { strides: ints(2, 1, 2), pads: ints(0, 1, 0, 0, 1, 1) }),
   ],

@@ -20,6 +20,7 @@ export const CONVOLUTION = defineGradients({
         channels: x[1]!,
         filters: w[0]!,
         groups: c.node.int("group", 1),
+        block: c.block,
         windows: windowsOf(c.node, spatialOf(w), spatialOf(x), spatialOf(c.dims(c.y()))),
       };
       return [
@@ -38,6 +39,7 @@ export const CONVOLUTION = defineGradients({
         channels: y[1]!,
         filters: x[1]!,
         groups: c.node.int("group", 1),
+        block: c.block,
         windows: transposedWindowsOf(c.node, spatialOf(w), spatialOf(y), spatialOf(x)),
       };
       return [

@@ -187,6 +187,9 @@ export function writeTaps(
 /**
  * Interleaves grids: [N, …steps, C, …length] ("outer") or [N, C, …steps, …length] ("inner") to
  * [N, C, …(length · steps)].
+ *
+ * One axis after the other, the last first: ONNX Runtime exchanges two neighbouring axes 3 times faster than it does a
+ * transposition of all at once.
  */
 export function interleave(
   b: Builder,
@@ -196,9 +199,25 @@ export function interleave(
   length: readonly number[],
   order: "outer" | "inner",
 ): Value {
-  const rank = steps.length;
-  const [channel, step] = order === "outer" ? [rank + 1, 1] : [1, 2];
-  const axes = steps.flatMap((_, axis) => [rank + 2 + axis, step + axis]);
-  const mixed = b.transpose(grids, [0, channel, ...axes]);
+  const [n, c] = lead;
+  const inner = product(steps) * product(length);
+  let mixed = grids;
+  if (order === "outer" && c > 1) {
+    mixed = b.transpose(b.reshape(grids, [n, product(steps), c, product(length)]), [0, 2, 1, 3]);
+  }
+  // [.., step, (steps and lengths of axes that are not done), length, (done)] to [.., the same, length · step, (done)]
+  let done = 1;
+  let open = n * c * inner;
+  for (let axis = steps.length - 1; axis >= 0; axis--) {
+    const [step, size] = [steps[axis]!, length[axis]!];
+    open /= step * size;
+    // The lengths of earlier axes lie between this axis's step and its length.
+    const before = product(length.slice(0, axis));
+    const outer = open / before;
+    if (step > 1) {
+      mixed = b.transpose(b.reshape(mixed, [outer, step, before * size, done]), [0, 2, 1, 3]);
+    }
+    done *= step * size;
+  }
   return b.reshape(mixed, [...lead, ...length.map((size, axis) => size * steps[axis]!)]);
 }

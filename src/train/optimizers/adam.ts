@@ -33,7 +33,8 @@ export const adamW = defineOptimizer({
   moments: () => 2,
   update(c, options) {
     const { b, parameter, decayed, weightDecay } = c;
-    const pulled = weightDecay === 0 ? parameter : b.sub(parameter, b.mul(decayed, b.scale(c.rate, weightDecay)));
+    const pull = (): Value => c.shared(`pull ${c.rate.name} ${weightDecay}`, () => b.scale(c.rate, weightDecay));
+    const pulled = weightDecay === 0 ? parameter : b.sub(parameter, b.mul(decayed, pull()));
     return b.sub(pulled, change(c, c.gradient, options));
   },
 });
@@ -48,6 +49,9 @@ function change(
   const v = b.add(b.scale(c.moment("square"), beta2), b.scale(b.square(g), 1 - beta2));
   c.keep("mean", m);
   c.keep("square", v);
-  const root = b.div(b.op("Sqrt", [v]), b.op("Sqrt", [c.biasCorrection(beta2)]));
-  return b.mul(b.div(m, b.offset(root, epsilon)), b.div(c.rate, c.biasCorrection(beta1)));
+  // With c = √(1 − β₂ᵗ): m / (√v / c + ε) = c · m / (√v + c · ε), and the factors are scalars.
+  const root = c.shared("root", () => b.op("Sqrt", [c.biasCorrection(beta2)]));
+  const least = c.shared("least", () => b.scale(root, epsilon));
+  const rate = c.shared(`rate ${c.rate.name}`, () => b.mul(b.div(c.rate, c.biasCorrection(beta1)), root));
+  return b.mul(b.div(m, b.add(b.op("Sqrt", [v]), least)), rate);
 }

@@ -25,6 +25,8 @@ export interface UpdateContext {
   biasCorrection(beta: number): Value;
   /** A factor that is one number in the first update and another one later: float32 []. */
   firstThen(first: number, then: number): Value;
+  /** A scalar that parameters share: made once per key. A node per parameter costs more than its arithmetic. */
+  shared(key: string, make: () => Value): Value;
   /** A moment of θ's dimensions, 0 at first: as it was before this step. */
   moment(name: string): Value;
   /** What the moment is after it. */

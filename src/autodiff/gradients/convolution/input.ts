@@ -2,6 +2,7 @@
  * @file The gradient of a convolution's input: dx[n, c, i] = Σ w[o, c, t] · dy[n, o, p] over all taps t and outputs p with
  * p·stride + t·dilation − begin = i. Several ways to one result; which is fastest depends on shapes and runtime.
  */
+import { type BlockedConv, blockedConv, canBlock } from "../../../graph/blocked-conv.ts";
 import type { Builder } from "../../../graph/builder.ts";
 import type { Value } from "../../../graph/value.ts";
 import { interleave, isOnes, padAxes, product, tailOf, tapsOf, writeTaps } from "../windows.ts";
@@ -32,82 +33,104 @@ const transpose: InputWay = (b, dy, w, { groups, windows }) => {
   return padAxes(b, whole, 2, crop(begin), crop(tail), { rank: kernel.length + 2 });
 };
 
+type Convolve = (b: Builder, x: Value, w: Value, conv: BlockedConv, block: number | undefined) => Value;
+
 /**
  * A convolution of dy with the kernel turned round. With strides, one kernel per position between two outputs: they are
  * output channels, interleaved afterwards (the sub-pixel convolution of Shi et al. 2016, arXiv:1609.05158, section 3.2).
  * Per axis either the stride or the dilation must be 1.
  */
-const flipped: InputWay = (b, dy, w, shape) => {
-  const { batch, channels, filters, groups, windows } = shape;
-  const { kernel, strides, dilations, begin, input, output } = windows;
-  const rank = kernel.length;
-  const [perGroup, filtersPerGroup] = [channels / groups, filters / groups];
-  const axes = kernel.map((_, axis) => axis);
-  // Taps per position between outputs, the kernel padded with zeros to a multiple of the stride.
-  const taps = kernel.map((k, axis) => Math.ceil(k / strides[axis]!));
-  const missing = taps.map((n, axis) => n * strides[axis]! - kernel[axis]!);
-  const padded = padAxes(
-    b,
-    w,
-    2,
-    kernel.map(() => 0),
-    missing,
-    { rank: rank + 2 },
-  );
-  // [g, O/g, C/g, taps₀, stride₀, taps₁, stride₁, …]
-  const split = b.reshape(padded, [
-    groups,
-    filtersPerGroup,
-    perGroup,
-    ...axes.flatMap((axis) => [taps[axis]!, strides[axis]!]),
-  ]);
-  const turned = axes.filter((axis) => taps[axis]! > 1).map((axis) => 3 + 2 * axis);
-  const flip =
-    turned.length === 0
-      ? split
-      : b.slice(
-          split,
-          turned.map(() => -1),
-          turned.map(() => -(2 ** 31)),
-          turned,
-          turned.map(() => -1),
-        );
-  const kernels = b.reshape(
-    b.transpose(flip, [0, 2, ...axes.map((axis) => 4 + 2 * axis), 1, ...axes.map((axis) => 3 + 2 * axis)]),
-    [channels * product(strides), filtersPerGroup, ...taps],
-  );
-  const reach = taps.map((n, axis) => (n - 1) * dilations[axis]!);
-  const attributes = { group: { int: groups }, dilations: { ints: dilations }, kernel_shape: { ints: taps } };
-  const tail = tailOf(windows);
-  if (isOnes(strides)) {
-    const before = reach.map((n, axis) => n - begin[axis]!);
-    const after = reach.map((n, axis) => n - tail[axis]!);
-    if ([...before, ...after].every((n) => n >= 0)) {
-      return b.op("Conv", [dy, kernels], { ...attributes, pads: { ints: [...before, ...after] } });
+const flippedWith =
+  (convolve: Convolve): InputWay =>
+  (b, dy, w, shape) => {
+    const { batch, channels, filters, groups, windows } = shape;
+    const { kernel, strides, dilations, begin, input, output } = windows;
+    const rank = kernel.length;
+    const [perGroup, filtersPerGroup] = [channels / groups, filters / groups];
+    const axes = kernel.map((_, axis) => axis);
+    // Taps per position between outputs, the kernel padded with zeros to a multiple of the stride.
+    const taps = kernel.map((k, axis) => Math.ceil(k / strides[axis]!));
+    const missing = taps.map((n, axis) => n * strides[axis]! - kernel[axis]!);
+    const padded = padAxes(
+      b,
+      w,
+      2,
+      kernel.map(() => 0),
+      missing,
+      { rank: rank + 2 },
+    );
+    // [g, O/g, C/g, taps₀, stride₀, taps₁, stride₁, …]
+    const split = b.reshape(padded, [
+      groups,
+      filtersPerGroup,
+      perGroup,
+      ...axes.flatMap((axis) => [taps[axis]!, strides[axis]!]),
+    ]);
+    const turned = axes.filter((axis) => taps[axis]! > 1).map((axis) => 3 + 2 * axis);
+    const flip =
+      turned.length === 0
+        ? split
+        : b.slice(
+            split,
+            turned.map(() => -1),
+            turned.map(() => -(2 ** 31)),
+            turned,
+            turned.map(() => -1),
+          );
+    const kernels = b.reshape(
+      b.transpose(flip, [0, 2, ...axes.map((axis) => 4 + 2 * axis), 1, ...axes.map((axis) => 3 + 2 * axis)]),
+      [channels * product(strides), filtersPerGroup, ...taps],
+    );
+    const reach = taps.map((n, axis) => (n - 1) * dilations[axis]!);
+    const made: Omit<BlockedConv, "pads"> = {
+      channels: filters,
+      filters: channels * product(strides),
+      groups,
+      kernel: taps,
+      strides: taps.map(() => 1),
+      dilations,
+    };
+    const tail = tailOf(windows);
+    if (isOnes(strides)) {
+      const before = reach.map((n, axis) => n - begin[axis]!);
+      const after = reach.map((n, axis) => n - tail[axis]!);
+      if ([...before, ...after].every((n) => n >= 0)) {
+        return convolve(b, dy, kernels, { ...made, pads: [...before, ...after] }, shape.block);
+      }
     }
-  }
-  const grids = b.op("Conv", [dy, kernels], { ...attributes, pads: { ints: [...reach, ...reach] } });
-  const length = output.map((n, axis) => n + reach[axis]!);
-  const whole = isOnes(strides)
-    ? grids
-    : interleave(
-        b,
-        b.reshape(grids, [batch, channels, ...strides, ...length]),
-        [batch, channels],
-        strides,
-        length,
-        "inner",
-      );
-  const end = input.map((n, axis) => n + begin[axis]! - length[axis]! * strides[axis]!);
-  return padAxes(
-    b,
-    whole,
-    2,
-    begin.map((n) => -n),
-    end,
-    { rank: rank + 2 },
-  );
-};
+    const grids = convolve(b, dy, kernels, { ...made, pads: [...reach, ...reach] }, shape.block);
+    const length = output.map((n, axis) => n + reach[axis]!);
+    const whole = isOnes(strides)
+      ? grids
+      : interleave(
+          b,
+          b.reshape(grids, [batch, channels, ...strides, ...length]),
+          [batch, channels],
+          strides,
+          length,
+          "inner",
+        );
+    const end = input.map((n, axis) => n + begin[axis]! - length[axis]! * strides[axis]!);
+    return padAxes(
+      b,
+      whole,
+      2,
+      begin.map((n) => -n),
+      end,
+      { rank: rank + 2 },
+    );
+  };
+
+const flipped = flippedWith((b, x, w, { groups, kernel, dilations, pads }) =>
+  b.op("Conv", [x, w], {
+    group: { int: groups },
+    dilations: { ints: dilations },
+    kernel_shape: { ints: kernel },
+    pads: { ints: pads },
+  }),
+);
+
+const flippedBlocked = flippedWith((b, x, w, conv, block) => blockedConv(b, x, w, undefined, conv, block!));
 
 /** One tap: a product of matrices, wᵀ [C, O] · dy [N, O, P]; strides leave zeros between. */
 const matmul: InputWay = (b, dy, w, { batch, channels, filters, windows }) => {
@@ -129,7 +152,9 @@ const taps: InputWay = (b, dy, w, { batch, channels, windows }) => {
   return writeTaps(b, parts, windows, [batch, channels]);
 };
 
-const WAYS = { transpose, flipped, matmul, taps } as const satisfies Readonly<Record<string, InputWay>>;
+const WAYS = { transpose, flipped, "flipped-blocked": flippedBlocked, matmul, taps } as const satisfies Readonly<
+  Record<string, InputWay>
+>;
 
 export type InputWayName = keyof typeof WAYS;
 
@@ -140,10 +165,13 @@ export function inputWays(shape: ConvShape): readonly InputWayName[] {
   const pointwise = groups === 1 && isOnes(kernel);
   const flips = strides.every((stride, axis) => stride === 1 || dilations[axis] === 1);
   const simple = isDepthwise(shape) && filters === channels;
-  const first: InputWayName = pointwise ? "matmul" : isDepthwise(shape) && flips ? "flipped" : "transpose";
+  const turned = { channels: filters, filters: channels * product(strides), groups, kernel };
+  const blocks = flips && !pointwise && shape.block !== undefined && canBlock(turned, shape.block);
+  const first: InputWayName = pointwise ? "matmul" : isDepthwise(shape) && isOnes(strides) ? "flipped" : "transpose";
   const rest: InputWayName[] = [
     "transpose",
     ...(flips ? (["flipped"] as const) : []),
+    ...(blocks ? (["flipped-blocked"] as const) : []),
     ...(simple ? (["taps"] as const) : []),
   ];
   return [first, ...rest.filter((way) => way !== first)];

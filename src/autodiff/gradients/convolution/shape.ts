@@ -13,6 +13,8 @@ export interface ConvShape {
   /** g */
   readonly groups: number;
   readonly windows: Windows;
+  /** Channels per block of the runtime's blocked layout, where it may be used. */
+  readonly block: number | undefined;
 }
 
 /** One input channel per group. */

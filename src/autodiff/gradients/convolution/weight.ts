@@ -6,6 +6,7 @@ import type { Builder } from "../../../graph/builder.ts";
 import type { Value } from "../../../graph/value.ts";
 import { padAxes, padInput, product, readTap, tailOf, tapsOf, type Windows } from "../windows.ts";
 import { type ConvShape, isDepthwise } from "./shape.ts";
+import { blockedWeightGradient, canBlockWeights } from "./weight-blocked.ts";
 
 /** x [N, C, …input] and dy [N, O, …output] to dw [O, C/g, …kernel]. */
 type WeightWay = (b: Builder, x: Value, dy: Value, shape: ConvShape) => Value;
@@ -140,18 +141,35 @@ const products: WeightWay = (b, x, dy, { channels, windows }) => {
   return b.reshape(b.concat(parts, 1), [channels, 1, ...windows.kernel]);
 };
 
-const WAYS = { conv, taps, columns, batched, "channels-last": channelsLast, products } as const satisfies Readonly<
-  Record<string, WeightWay>
->;
+const WAYS = {
+  conv,
+  taps,
+  columns,
+  batched,
+  "channels-last": channelsLast,
+  products,
+  blocked: blockedWeightGradient,
+} as const satisfies Readonly<Record<string, WeightWay>>;
 
 export type WeightWayName = keyof typeof WAYS;
 
+/** Fewer input channels than fill the rows of a product: better all taps in one. */
+const FEW_CHANNELS = 8;
+
 /** The ways that this shape allows, the usual best first. */
 export function weightWays(shape: ConvShape): readonly WeightWayName[] {
-  const { channels, filters, groups } = shape;
-  if (groups === 1) return ["taps", "columns", "channels-last", "batched", "conv"];
+  const { channels, filters, groups, windows } = shape;
+  if (groups === 1) {
+    const first: WeightWayName = product(windows.kernel) === 1 || channels < FEW_CHANNELS ? "batched" : "taps";
+    const all = ["taps", "columns", "channels-last", "batched", "conv"] as const;
+    return [first, ...all.filter((way) => way !== first)];
+  }
   const simple = isDepthwise(shape) && filters === channels;
-  return simple ? ["products", "taps", "columns", "batched", "conv"] : ["taps", "columns", "batched", "conv"];
+  return [
+    ...(["taps", "columns", "batched", "conv"] as const),
+    ...(simple ? (["products"] as const) : []),
+    ...(canBlockWeights(shape) ? (["blocked"] as const) : []),
+  ];
 }
 
 /** dw of a convolution by one of {@link weightWays}. */

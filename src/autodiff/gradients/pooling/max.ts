@@ -44,7 +44,7 @@ const taps: MaxWay = ({ b, x, y, dy, lead, windows }) => {
   const all = tapsOf(windows.kernel);
   const parts = all.map((tap, i) => {
     const wins = b.op("Equal", [readTap(b, padded, windows, tap), y]);
-    const part = b.keep(wins, rest);
+    const part = masked(b, wins, rest);
     if (i + 1 < all.length) rest = b.sub(rest, part);
     return part;
   });
@@ -54,10 +54,13 @@ const taps: MaxWay = ({ b, x, y, dy, lead, windows }) => {
 /** Windows side by side: y and dy repeated over them; a second pool over ranks picks the first of equal ones. */
 const repeated: MaxWay = ({ b, x, y, dy, windows, pool }) => {
   const grow = (value: Value): Value => repeat(b, value, windows);
-  const ranked = b.keep(b.op("Equal", [x, grow(y)]), b.initializer(ranks(windows), "ranks"));
+  const ranked = masked(b, b.op("Equal", [x, grow(y)]), b.initializer(ranks(windows), "ranks"));
   const best = pool(ranked, false)[0]!;
-  return b.keep(b.op("Equal", [ranked, grow(best)]), grow(dy));
+  return masked(b, b.op("Equal", [ranked, grow(best)]), grow(dy));
 };
+
+/** The value where a condition holds, 0 elsewhere: a product, because Where takes 5 times as long on a random mask. */
+const masked = (b: Builder, condition: Value, value: Value): Value => b.mul(b.indicator(condition), value);
 
 /** Each output as many times as its window is long: nearest-neighbour resizing. */
 export function repeat(b: Builder, value: Value, windows: Windows): Value {

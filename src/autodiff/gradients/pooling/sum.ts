@@ -27,7 +27,7 @@ const taps: SumWay = (b, dy, windows, lead) =>
 const through =
   (way: "transpose" | "flipped"): SumWay =>
   (b, dy, windows, [n, c]) => {
-    const shape: ConvShape = { batch: n * c, channels: 1, filters: 1, groups: 1, windows };
+    const shape: ConvShape = { batch: n * c, channels: 1, filters: 1, groups: 1, windows, block: undefined };
     const ones = new Float32Array(product(windows.kernel)).fill(1);
     const kernel = b.initializer(Tensor.float32([1, 1, ...windows.kernel], ones), "ones");
     const dx = inputGradient(way, b, b.reshape(dy, [n * c, 1, ...windows.output]), kernel, shape);
@@ -49,8 +49,8 @@ export function sumWays(windows: Windows): readonly SumWayName[] {
   const flips = strides.every((stride, axis) => stride === 1 || dilations[axis] === 1);
   return [
     ...(isTiled(windows) ? (["repeated"] as const) : []),
-    ...(flips ? (["flipped"] as const) : []),
     "transpose",
+    ...(flips ? (["flipped"] as const) : []),
     "taps",
   ];
 }
