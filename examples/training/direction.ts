@@ -21,8 +21,8 @@ import { type SampleOptions, samples } from "../ocr/text.ts";
 
 const { values: flags } = parseArgs({
   options: {
-    steps: { type: "string", default: "200" },
-    images: { type: "string", default: "800" },
+    steps: { type: "string", default: "400" },
+    images: { type: "string", default: "3000" },
     output: { type: "string", short: "o", default: "direction.onnx" },
   },
 });
@@ -104,10 +104,11 @@ const result = await train(
     losses: [{ kind: "distillation", output, target: `teacher:${output}` }],
     optimizer: { kind: "adam" },
     schedule: { kind: "cosine" },
-    learningRate: 1e-3,
+    learningRate: 3e-3,
+    batchNorm: "batch-statistics",
     batchSize: 32,
     steps: Number(flags.steps),
-    validateEvery: 25,
+    validateEvery: 50,
     timeWays: true,
   },
   {
