@@ -121,14 +121,19 @@ describe("tersor compress", () => {
     const args = ["compress", "model.onnx", "--time", "0", "--target", "node-cpu", "--json", "--max-drop", "50pt"];
     const result = json(await tersor(args, fixtures.path)) as unknown as {
       files: { candidate: { scheme: string } }[];
+      tried: { scheme: string; proofs: Record<string, { judgement: { usable: boolean } }> }[];
       originals: { generated: boolean }[];
       timeUp: boolean;
     };
-    expect(result.files.map(({ candidate }) => candidate.scheme)).toEqual(["weight-int8"]);
+    const proven = result.tried.filter(({ proofs }) => proofs["node-cpu"] !== undefined);
+    expect(proven.map(({ scheme }) => scheme)).toEqual(["weight-int8"]);
+    expect(proven[0]?.proofs["node-cpu"]?.judgement.usable).toBe(true);
     expect(result.originals[0]?.generated).toBe(true);
     expect(result.timeUp).toBe(true);
-    expect(list("model-compressed")).toEqual(["compress.json", "model.int8.onnx"]);
-    expect(openModel(fixtures.at("model-compressed/model.int8.onnx")).model().graph.outputs).toHaveLength(1);
+    // A millisecond of timed runs may by chance call a file slower that takes as long: then it is proven, and not taken.
+    const taken = result.files.length > 0;
+    expect(list("model-compressed")).toEqual(taken ? ["compress.json", "model.int8.onnx"] : ["compress.json"]);
+    if (taken) expect(openModel(fixtures.at("model-compressed/model.int8.onnx")).model().graph.outputs).toHaveLength(1);
   }, 60_000);
 
   it("leaves nothing behind when it is cancelled", async () => {
