@@ -2,6 +2,14 @@ import { describe, expect, it } from "vitest";
 import { bytesOf, modelOf, runtimes } from "../../test/helpers.ts";
 import type { Model } from "../graph/model.ts";
 import { mask } from "../graph/parametrization-kinds.ts";
+import { buildModel } from "../nn/build-model.ts";
+import { sequential } from "../nn/containers.ts";
+import { flatten, relu, relu6 } from "../nn/layers/activation.ts";
+import { conv2d } from "../nn/layers/convolution.ts";
+import { linear } from "../nn/layers/linear.ts";
+import { batchNorm } from "../nn/layers/normalization.ts";
+import { maxPool2d } from "../nn/layers/pooling.ts";
+import { channelBlock } from "../runtime/channel-block.ts";
 import type { Tensors } from "../runtime/runtime.ts";
 import { createState, type StateStore } from "../runtime/stateful.ts";
 import { Tensor } from "../tensor/tensor.ts";
@@ -280,4 +288,51 @@ describe("programs", () => {
     expect(program.memory.optimizer).toBe(kept);
     expect(program.memory.peak).toBeGreaterThan(program.memory.activations + 2 * (bytes + kept));
   });
+});
+
+describe("ways that are timed", () => {
+  const convolutional = sequential(
+    conv2d(3, 16, 3, { padding: 1 }),
+    batchNorm(16),
+    relu(),
+    conv2d(16, 32, 3, { stride: 2, padding: 1, bias: false }),
+    relu6(),
+    conv2d(32, 32, 3, { padding: 1, groups: 32 }),
+    maxPool2d(2),
+    flatten(),
+    linear(128, 4),
+  );
+
+  it.each(["node", "web"] as const)(
+    "train as the first ways do, in the blocked layout where there is one: %s",
+    async (name) => {
+      const runtime = await runtimes[name]();
+      const model = buildModel(convolutional, { input: { name: "x", dims: ["N", 3, 8, 8] }, seed: 3 });
+      const feeds = { x: random(8, 3, 8, 8), label: Tensor.int64([8], [0, 1, 2, 3, 0, 1, 2, 3]) };
+      const options = {
+        losses: [{ kind: "cross-entropy" as const }],
+        optimizer: { kind: "sgd" as const, momentum: 0.9 },
+        batchNorm: "batch-statistics" as const,
+      };
+      const curves: number[][] = [];
+      for (const timeWays of [undefined, { budgetMs: 1 }]) {
+        const program = await buildTraining(model, options, { runtime, feeds, ...(timeWays && { timeWays }) });
+        const domains = new Set([...program.step.graph.nodes()].map(({ domain }) => domain));
+        const blocked = timeWays !== undefined && (await channelBlock(runtime)) !== undefined;
+        expect(domains.has("com.microsoft.nchwc")).toBe(blocked);
+        const store = await createState(runtime, program.state);
+        const step = await store.load({ bytes: bytesOf(program.step) }, TRAINING_SESSION);
+        const curve: number[] = [];
+        for (let i = 0; i < 6; i++) {
+          curve.push(loss(await step.step({ ...feeds, [LEARNING_RATE]: Tensor.scalar("float32", 0.05) })));
+        }
+        curves.push(curve);
+        await store.release();
+      }
+      const [plain, timed] = curves as [number[], number[]];
+      expect(plain.at(-1)).toBeLessThan(plain[0]!);
+      // Sums in another order: a few roundings per step, which steps carry on.
+      for (const [i, value] of plain.entries()) expect(Math.abs(timed[i]! - value)).toBeLessThan(1e-4 * value);
+    },
+  );
 });

@@ -25,6 +25,20 @@ export const NORMALIZATION_CASES: CaseTable<typeof NORMALIZATION> = {
       attributes: { training_mode: { int: 1 } },
       outputs: 3,
     },
+    {
+      name: "statistics of the batch, which the node gives",
+      inputs: [[4, 3, 2, 3], scale(3), [3], [3], scale(3)],
+      attributes: { training_mode: { int: 1 }, momentum: { float: 0 } },
+      outputs: 3,
+      wrt: [0, 1, 2],
+    },
+    {
+      name: "means far from 0",
+      inputs: [{ dims: [4, 3, 2, 3], low: 9, high: 13 }, scale(3), [3], [3], scale(3)],
+      attributes: { training_mode: { int: 1 }, momentum: { float: 0 } },
+      outputs: 3,
+      wrt: [0, 1, 2],
+    },
   ],
   LayerNormalization: [
     { name: "last axis", inputs: [[2, 3, 8], scale(8), [8]] },
