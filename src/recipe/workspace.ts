@@ -5,9 +5,12 @@
 import { existsSync, mkdtempSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { makeFolder } from "../onnx/file-node.ts";
+import { removeLeftovers } from "../onnx/leftovers-node.ts";
 import { InputError, messageOf } from "../util/errors.ts";
 
 const PREFIX = ".tersor-";
+/** Workspaces of runs that were killed. */
+const LEFTOVER = /^\.tersor-(\d+)-/;
 
 export interface Workspace {
   /** A path in the workspace with the output's own file name, in a folder of its own. */
@@ -29,7 +32,7 @@ export function openWorkspace(output: string): Workspace {
   let root: string;
   try {
     makeFolder(folder);
-    removeStale(folder);
+    removeLeftovers(folder, LEFTOVER);
     root = mkdtempSync(join(folder, `${PREFIX}${process.pid}-`));
   } catch (cause) {
     removeEmpty(missing);
@@ -99,25 +102,6 @@ function whyUnwritable(cause: unknown): string {
       return "the disk is full";
     default:
       return messageOf(cause);
-  }
-}
-
-/** Workspaces of runs that were killed. */
-function removeStale(folder: string): void {
-  for (const entry of readdirSync(folder)) {
-    const pid = Number(new RegExp(`^\\${PREFIX}(\\d+)-`).exec(entry)?.[1]);
-    if (Number.isInteger(pid) && !existsSync(`/proc/${pid}`) && !isAlive(pid)) {
-      rmSync(join(folder, entry), { recursive: true, force: true });
-    }
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

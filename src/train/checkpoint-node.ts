@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { toOnnx } from "../graph/to-onnx.ts";
 import { decodeSafetensors, encodeSafetensors } from "../nn/safetensors.ts";
 import { makeFolder, readFileBytes, writeFiles, writeModelFile } from "../onnx/file-node.ts";
+import { removeLeftovers } from "../onnx/leftovers-node.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { InputError, messageOf } from "../util/errors.ts";
 import type { Checkpoint, CheckpointRecord, CheckpointStore } from "./checkpoint.ts";
@@ -41,7 +42,7 @@ export function folderCheckpoints(folder: string, { keep = 2 }: { readonly keep?
       const name = `step-${String(record.step).padStart(8, "0")}`;
       const path = join(folder, name);
       const partial = join(folder, `.${name}.tmp-${process.pid}`);
-      removeStale(folder);
+      removeLeftovers(folder, TEMPORARY);
       makeFolder(partial);
       try {
         const files = [
@@ -101,22 +102,3 @@ const encode = (tensors: ReadonlyMap<string, Tensor>): Uint8Array => encodeSafet
 
 const decode = (path: string): ReadonlyMap<string, Tensor> =>
   new Map(Object.entries(decodeSafetensors(readFileBytes(path), path).tensors));
-
-/** Of runs that were killed while they wrote. */
-function removeStale(folder: string): void {
-  for (const name of readdirSync(folder)) {
-    const pid = Number(TEMPORARY.exec(name)?.[1]);
-    if (Number.isInteger(pid) && pid !== process.pid && !isAlive(pid)) {
-      rmSync(join(folder, name), { recursive: true, force: true });
-    }
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
