@@ -111,9 +111,10 @@ export { DTYPES, type DType } from "./tensor/dtype.ts";
 export { Tensor } from "./tensor/tensor.ts";
 export type { Augment, Batch, Position } from "./train/batches.ts";
 export { type Checkpoint, type CheckpointStore, memoryCheckpoints } from "./train/checkpoint.ts";
+export type { TrainContext, TrainResult } from "./train/context.ts";
 export { DivergenceError } from "./train/divergence.ts";
 export type { LogRecord, StepInfo, TrainHooks } from "./train/events.ts";
-export { type TrainContext, type TrainResult, train } from "./train/trainer.ts";
+export { train } from "./train/trainer.ts";
 export { type TrainerInput, type TrainerOptions, trainerOptions } from "./train/trainer-options.ts";
 export type { Validation } from "./train/validate.ts";
 export {

@@ -24,10 +24,12 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { DEFAULT_TARGETS, type TargetName } from "../runtime/targets.ts";
 import { startWorkerRuntime, type WorkerRuntime } from "../runtime/worker.ts";
 import type { DataSource, Sample } from "../step/data.ts";
+import { parseOptions } from "../step/run.ts";
 import type { Augment } from "../train/batches.ts";
 import { folderCheckpoints } from "../train/checkpoint-node.ts";
+import type { TrainResult } from "../train/context.ts";
 import { fileLog } from "../train/log-node.ts";
-import { type TrainResult, train } from "../train/trainer.ts";
+import { train } from "../train/trainer.ts";
 import type { TrainerInput } from "../train/trainer-options.ts";
 import { OptionError } from "../util/errors.ts";
 import type { Progress } from "../util/progress.ts";
@@ -90,7 +92,7 @@ const MEMORY_SHARE = 0.8;
  * @throws InputError, FormatError, OptionError, UnsupportedError, DivergenceError; then nothing is written.
  */
 export async function finetuneFile(path: string, options: FinetuneFileOptions = {}): Promise<FinetuneFileResult> {
-  const finetune = parseFinetune(options.finetune ?? {});
+  const finetune = parseOptions({ name: "finetune", options: finetuneOptions }, options.finetune);
   const { data } = options;
   if (data === undefined || data === "random") {
     throw new OptionError({
@@ -186,14 +188,6 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
     await runtime?.close();
     workspace.remove();
   }
-}
-
-/** @throws OptionError naming the key. */
-function parseFinetune(input: FinetuneInput): FinetuneOptions {
-  const result = finetuneOptions.safeParse(input);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0]!;
-  throw new OptionError({ area: "finetune", subject: `option "${issue.path.join(".")}"`, problem: issue.message });
 }
 
 /** Options that only others give a meaning. */

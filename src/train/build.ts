@@ -10,6 +10,7 @@ import type { Value } from "../graph/value.ts";
 import { removeDead } from "../passes/eliminate-dead.ts";
 import { channelBlock } from "../runtime/channel-block.ts";
 import { observeShapes } from "../runtime/collect.ts";
+import { parseOptions } from "../step/run.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { OptionError } from "../util/errors.ts";
 import { useBatchStatistics } from "./batch-norm.ts";
@@ -44,7 +45,7 @@ export async function buildTraining(
   input: TrainingInput,
   context: BuildContext,
 ): Promise<TrainingProgram> {
-  const options = parseTraining(input);
+  const options = parseOptions({ name: "train", options: trainingOptions }, input);
   const prepared = await prepare(model, options, context);
   const evaluate = evaluation(prepared, options, context);
   const step = await gradientGraph(prepared, options, context);
@@ -100,14 +101,6 @@ export async function buildTraining(
 /** The values of losses by the names that they get. */
 function resultNames(loss: Value, parts: ReadonlyMap<string, Value>): readonly (readonly [string, string])[] {
   return [[LOSS, loss.name], ...[...parts].map(([name, value]) => [`${LOSS}/${name}`, value.name] as const)];
-}
-
-/** @throws OptionError naming the key. */
-export function parseTraining(input: TrainingInput): TrainingOptions {
-  const result = trainingOptions.safeParse(input);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0]!;
-  throw new OptionError({ area: "train", subject: `option "${issue.path.join(".")}"`, problem: issue.message });
 }
 
 interface GradientGraph {

@@ -13,9 +13,10 @@ import type { Sample } from "../step/data.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { createRandom } from "../util/random.ts";
 import { memoryCheckpoints } from "./checkpoint.ts";
+import type { TrainContext } from "./context.ts";
 import { DivergenceError } from "./divergence.ts";
 import type { LogRecord } from "./events.ts";
-import { type TrainContext, train } from "./trainer.ts";
+import { train } from "./trainer.ts";
 import type { TrainerInput } from "./trainer-options.ts";
 
 const HEADER = '<ir_version: 8, opset_import: ["" : 17]>';

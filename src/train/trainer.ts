@@ -5,15 +5,12 @@
 import type { TimedWay } from "../autodiff/time-ways.ts";
 import { cloneModel } from "../graph/clone.ts";
 import type { Model } from "../graph/model.ts";
-import { matchesName } from "../quantize/options.ts";
-import type { Runtime, Tensors } from "../runtime/runtime.ts";
-import type { DataSource, Sample } from "../step/data.ts";
-import { isFloatingPoint, type Tensor } from "../tensor/tensor.ts";
+import type { Tensors } from "../runtime/runtime.ts";
+import type { Sample } from "../step/data.ts";
+import { parseOptions } from "../step/run.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { InputError, OptionError } from "../util/errors.ts";
-import { formatBytes } from "../util/format.ts";
-import type { Progress } from "../util/progress.ts";
 import {
-  type Augment,
   ahead,
   type Batch,
   type BatchOptions,
@@ -25,67 +22,24 @@ import {
 import {
   CHECKPOINT_FORMAT,
   type Checkpoint,
-  type CheckpointStore,
   checkFingerprint,
   type Fingerprint,
   fingerprintData,
   fingerprintModel,
   fingerprintOptions,
 } from "./checkpoint.ts";
+import { checkPatterns, limitMemory, programOptions } from "./checks.ts";
+import type { TrainContext, TrainResult } from "./context.ts";
 import { DivergenceError, type LossWatch, watchLoss } from "./divergence.ts";
-import { type LogRecord, progressText, type StepInfo, type StopReason, type TrainHooks } from "./events.ts";
-import type { TrainingInput } from "./options.ts";
-import { GRADIENT_SCALE, LEARNING_RATE, type MemoryEstimate, type StateKind, type TrainingProgram } from "./program.ts";
+import { type LogRecord, progressText, type StepInfo, type StopReason } from "./events.ts";
+import { GRADIENT_SCALE, LEARNING_RATE, type StateKind, type TrainingProgram } from "./program.ts";
 import { learningRateAt } from "./schedules.ts";
 import { TrainingSessions } from "./sessions.ts";
 import { createTargets, type Targets } from "./targets.ts";
 import { type TrainerInput, type TrainerOptions, trainerOptions } from "./trainer-options.ts";
-import { isBetter, type Validation, type ValidationMetric, ValidationTally, validationMetric } from "./validate.ts";
-import { namedConstants, writeBack } from "./write-back.ts";
-
-export interface TrainContext {
-  readonly runtime: Runtime;
-  readonly data: DataSource;
-  /** Samples to validate on. Default: none, then the last parameters are the result. */
-  readonly validation?: DataSource | undefined;
-  /** Whose outputs are targets of distillation. Default: the model as it is before. */
-  readonly teacher?: Model | undefined;
-  readonly augment?: Augment | undefined;
-  /** What checkpoints know of the augmentation, to tell another one. */
-  readonly augmentName?: string | undefined;
-  /** Where checkpoints go. Default: nowhere. */
-  readonly checkpoints?: CheckpointStore | undefined;
-  /** Goes on from the last checkpoint, where there is one. Default false: a store with checkpoints is refused. */
-  readonly resume?: boolean | undefined;
-  readonly log?: ((record: LogRecord) => void) | undefined;
-  readonly hooks?: TrainHooks | undefined;
-  readonly progress?: Progress | undefined;
-  /** Looked at between updates. A checkpoint is written before the signal's reason is thrown. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface TrainResult {
-  /** Updates in all, those before a checkpoint included. */
-  readonly steps: number;
-  /** Epochs that were begun. */
-  readonly epochs: number;
-  readonly stopped: StopReason;
-  /** Running average. Undefined where no update was made. */
-  readonly loss: number | undefined;
-  readonly metric: Pick<ValidationMetric, "name" | "direction" | "unit"> | undefined;
-  /** The first is of the model as it was. */
-  readonly validations: readonly Validation[];
-  /** Whose parameters the model has now, where they are not the last ones. */
-  readonly best: Validation | undefined;
-  /** Of updates, in this process. */
-  readonly seconds: number;
-  readonly samplesPerSecond: number;
-  readonly memory: MemoryEstimate;
-  /** Trained numbers. */
-  readonly parameters: number;
-  /** What was decided for the user, one line each. */
-  readonly notes: readonly string[];
-}
+import { isBetter, type Validation, type ValidationMetric, validationMetric } from "./validate.ts";
+import { validateOn } from "./validation-pass.ts";
+import { writeBack } from "./write-back.ts";
 
 /** Milliseconds between two texts of progress. */
 const REFRESH = 200;
@@ -96,20 +50,12 @@ const REFRESH = 200;
  * UnsupportedError naming a node without a gradient; the signal's reason.
  */
 export async function train(model: Model, input: TrainerInput, context: TrainContext): Promise<TrainResult> {
-  const training = new Training(model, parseTrainer(input), context);
+  const training = new Training(model, parseOptions({ name: "train", options: trainerOptions }, input), context);
   try {
     return await training.run();
   } finally {
     await training.release();
   }
-}
-
-/** @throws OptionError naming the key. */
-export function parseTrainer(input: TrainerInput): TrainerOptions {
-  const result = trainerOptions.safeParse(input);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0]!;
-  throw new OptionError({ area: "train", subject: `option "${issue.path.join(".")}"`, problem: issue.message });
 }
 
 class Training {
@@ -155,7 +101,7 @@ class Training {
     this.#batchSize = options.batchSize;
     this.#accumulate = options.accumulate;
     this.#lastBatch = options.lastBatch;
-    this.#checkPatterns();
+    checkPatterns(model, options);
   }
 
   async release(): Promise<void> {
@@ -240,30 +186,6 @@ class Training {
     this.#accumulate = batches;
   }
 
-  /** A pattern that names nothing is a mistake: what it was to keep would be trained. */
-  #checkPatterns(): void {
-    const { train: only, freeze, groups, penalties } = this.#options;
-    const names = [...namedConstants(this.#model)]
-      .filter(([, { tensor }]) => isFloatingPoint(tensor.dtype))
-      .map(([name]) => name);
-    const all = {
-      train: only,
-      freeze,
-      groups: groups.flatMap(({ match }) => match),
-      penalties: penalties.flatMap(({ match }) => match),
-    };
-    for (const [option, patterns] of Object.entries(all)) {
-      const wrong = patterns.find((pattern) => !names.some((name) => matchesName(pattern, { label: name })));
-      if (wrong === undefined) continue;
-      throw new OptionError({
-        area: "train",
-        subject: `option ${option}`,
-        problem: `expected patterns that match names of the model's constants, got "${wrong}", which matches none`,
-        help: `They are: ${names.slice(0, 8).join(", ")}${names.length > 8 ? `, and ${names.length - 8} more` : ""}.`,
-      });
-    }
-  }
-
   async #stored(): Promise<{ readonly name: string; readonly checkpoint: Checkpoint } | undefined> {
     const { checkpoints, resume = false } = this.#context;
     const found = await checkpoints?.latest();
@@ -290,7 +212,7 @@ class Training {
     const { feeds } = await this.#targets.feeds(first);
     signal?.throwIfAborted();
     this.#program = await this.#sessions.program(feeds);
-    this.#limitMemory();
+    limitMemory(this.#program.memory, options, this.#batchSize);
     if (this.#validation !== undefined) {
       const { labels, inputs } = await this.#firstBatch(this.#validation);
       const outputs = (): Promise<Tensors> => this.#targets.outputs(inputs);
@@ -356,18 +278,6 @@ class Training {
   #validationBatches(): BatchOptions {
     const lastBatch = this.#fixed !== undefined && this.#validation!.length >= this.#batchSize ? "drop" : "keep";
     return { seed: 0, batchSize: this.#batchSize, lastBatch, shuffle: false };
-  }
-
-  #limitMemory(): void {
-    const { memoryLimit } = this.#options;
-    const { peak, parameters, optimizer, activations } = this.#program.memory;
-    if (memoryLimit === undefined || peak <= memoryLimit) return;
-    throw new OptionError({
-      area: "train",
-      subject: "memory",
-      problem: `expected at most ${formatBytes(memoryLimit)}, the estimate is ${formatBytes(peak)}: ${formatBytes(parameters)} of trained parameters, ${formatBytes(optimizer)} of moments and averages, ${formatBytes(activations)} of activations`,
-      help: `Give a smaller --batch-size (now ${this.#batchSize}) and more --accumulate, freeze layers with --freeze, choose an optimizer with fewer moments (sgd), or raise the limit.`,
-    });
   }
 
   async #resume(name: string, checkpoint: Checkpoint): Promise<void> {
@@ -483,26 +393,19 @@ class Training {
     const metric = this.#metric;
     if (reader === undefined || metric === undefined) return;
     const { signal, progress, hooks } = this.#context;
-    const tally = new ValidationTally(metric);
-    const withReference = metric.metric !== undefined;
-    await this.#withAverages(async () => {
-      let done = 0;
-      for await (const batch of ahead(
-        epochBatches(reader, { epoch: 0, index: 0, waiting: [] }, this.#validationBatches()),
-      )) {
-        signal?.throwIfAborted();
-        const { feeds, outputs } = await this.#targets.feeds(batch);
-        const results = await this.#sessions.run("evaluate", feeds, {});
-        const asks = withReference && (metric.metric?.needs === "reference" || batch.labels.includes(undefined));
-        const reference = asks ? (outputs ?? (await this.#targets.outputs(batch.inputs))) : undefined;
-        const { loss, predictions } = this.#program.outputs;
-        const own = Object.fromEntries(predictions.map((name) => [name, results[name]!]));
-        tally.add(batch, results[loss]!.numbers()[0]!, own, reference);
-        done += batch.indices.length;
-        progress?.("validating", done, reader.length);
-      }
+    const batches = (): AsyncIterable<Batch> =>
+      ahead(epochBatches(reader, { epoch: 0, index: 0, waiting: [] }, this.#validationBatches()));
+    const measured = await validateOn(batches, {
+      metric,
+      count: reader.length,
+      averages: this.#options.ema !== undefined,
+      program: this.#program,
+      sessions: this.#sessions,
+      targets: this.#targets,
+      signal,
+      progress,
     });
-    const validation: Validation = { step: this.#step, epoch: this.#position.epoch, ...tally.result() };
+    const validation: Validation = { step: this.#step, epoch: this.#position.epoch, ...measured };
     const best = this.#best === undefined || isBetter(metric.direction, validation.value, this.#best.validation.value);
     this.#validations.push(validation);
     if (best) {
@@ -511,21 +414,6 @@ class Training {
     } else this.#stale++;
     this.#log({ type: "validation", best, ...validation });
     await hooks?.onValidation?.(validation, best);
-  }
-
-  /** Calls with the moving averages in the place of the parameters, where there are any. */
-  async #withAverages(work: () => Promise<void>): Promise<void> {
-    if (this.#options.ema === undefined) return work();
-    const { state } = this.#sessions;
-    const averages = this.#program.state.filter(({ kind }) => kind === "ema");
-    const own = await state.snapshot(averages.map(({ parameter }) => parameter!));
-    const swapped = await state.snapshot(averages.map(({ name }) => name));
-    await state.restore(new Map(averages.map(({ name, parameter }) => [parameter!, swapped.get(name)!])));
-    try {
-      await work();
-    } finally {
-      await state.restore(own);
-    }
   }
 
   /** The state that makes the trained model. */
@@ -623,25 +511,3 @@ class Training {
 }
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
-
-/** What of the trainer's options is the program's. */
-function programOptions(options: TrainerOptions, accumulate: boolean): TrainingInput {
-  const { losses, penalties, optimizer, train: only, freeze, groups, clipNorm, batchNorm, dropout, ema } = options;
-  const { constantInputs, updateMasked, missing } = options;
-  return {
-    losses,
-    penalties,
-    optimizer,
-    train: only,
-    freeze,
-    groups,
-    batchNorm,
-    dropout,
-    constantInputs,
-    updateMasked,
-    missing,
-    accumulate,
-    ...(clipNorm !== undefined && { clipNorm }),
-    ...(ema !== undefined && { ema }),
-  };
-}
