@@ -1,0 +1,70 @@
+/**
+ * @file What is looked at before training begins, and which of the trainer's options are the program's.
+ */
+import type { Model } from "../graph/model.ts";
+import { matchesName } from "../quantize/options.ts";
+import { isFloatingPoint } from "../tensor/tensor.ts";
+import { OptionError } from "../util/errors.ts";
+import { formatBytes } from "../util/format.ts";
+import type { TrainingInput } from "./options.ts";
+import type { MemoryEstimate } from "./program.ts";
+import type { TrainerOptions } from "./trainer-options.ts";
+import { namedConstants } from "./write-back.ts";
+
+/** A pattern that names nothing is a mistake: what it was to keep would be trained. */
+export function checkPatterns(model: Model, options: TrainerOptions): void {
+  const { train: only, freeze, groups, penalties } = options;
+  const names = [...namedConstants(model)]
+    .filter(([, { tensor }]) => isFloatingPoint(tensor.dtype))
+    .map(([name]) => name);
+  const all = {
+    train: only,
+    freeze,
+    groups: groups.flatMap(({ match }) => match),
+    penalties: penalties.flatMap(({ match }) => match),
+  };
+  for (const [option, patterns] of Object.entries(all)) {
+    const wrong = patterns.find((pattern) => !names.some((name) => matchesName(pattern, { label: name })));
+    if (wrong === undefined) continue;
+    throw new OptionError({
+      area: "train",
+      subject: `option ${option}`,
+      problem: `expected patterns that match names of the model's constants, got "${wrong}", which matches none`,
+      help: `They are: ${names.slice(0, 8).join(", ")}${names.length > 8 ? `, and ${names.length - 8} more` : ""}.`,
+    });
+  }
+}
+
+/** @throws OptionError where the estimate is above the limit. */
+export function limitMemory(memory: MemoryEstimate, { memoryLimit }: TrainerOptions, batchSize: number): void {
+  const { peak, parameters, optimizer, activations } = memory;
+  if (memoryLimit === undefined || peak <= memoryLimit) return;
+  throw new OptionError({
+    area: "train",
+    subject: "memory",
+    problem: `expected at most ${formatBytes(memoryLimit)}, the estimate is ${formatBytes(peak)}: ${formatBytes(parameters)} of trained parameters, ${formatBytes(optimizer)} of moments and averages, ${formatBytes(activations)} of activations`,
+    help: `Give a smaller --batch-size (now ${batchSize}) and more --accumulate, freeze layers with --freeze, choose an optimizer with fewer moments (sgd), or raise the limit.`,
+  });
+}
+
+/** What of the trainer's options is the program's. */
+export function programOptions(options: TrainerOptions, accumulate: boolean): TrainingInput {
+  const { losses, penalties, optimizer, train: only, freeze, groups, clipNorm, batchNorm, dropout, ema } = options;
+  const { constantInputs, updateMasked, missing } = options;
+  return {
+    losses,
+    penalties,
+    optimizer,
+    train: only,
+    freeze,
+    groups,
+    batchNorm,
+    dropout,
+    constantInputs,
+    updateMasked,
+    missing,
+    accumulate,
+    ...(clipNorm !== undefined && { clipNorm }),
+    ...(ema !== undefined && { ema }),
+  };
+}
