@@ -8,7 +8,7 @@ export default defineConfig({
     exclude: ["test/conformance/**"],
     setupFiles: ["./test/setup.ts"],
     testTimeout: 120_000,
-    // Native inference threads and vitest's own workers share few cores.
-    maxWorkers: 2,
+    // Native inference threads and vitest's own workers share few cores; tests of the command wait for its timed runs.
+    maxWorkers: 3,
   },
 });
