@@ -114,6 +114,8 @@ for (const name of flags.model) {
       batchSize: Number(flags.batch),
       lr: Number(flags.lr),
       timeWays: true,
+      batchNorm: "batch-statistics",
+      optimizer: "adam",
       validateEvery: Math.max(1, Math.round(Number(flags.steps) / 10)),
     },
   });

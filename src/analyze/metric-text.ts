@@ -44,10 +44,10 @@ function noMinusZero(text: string): string {
 }
 
 /** "98.2 % → 97.9 %  (−0.3 points, −0.6 … 0.0)"; without labels "97.9 %  (96.1 … 99.0) against the original". */
-export function describeMetric(result: MetricResult): string {
+export function describeMetric(result: MetricResult, reference = "original"): string {
   const { unit, value, low, high, original, difference, against } = result;
   const range = `${bare(unit, low)} … ${bare(unit, high)}`;
-  if (against === "original") return `${formatMetric(unit, value)}  (${range}) against the original`;
+  if (against === "original") return `${formatMetric(unit, value)}  (${range}) against the ${reference}`;
   if (difference === undefined) return `${formatMetric(unit, value)}  (${range})`;
   const points = unit === "share" ? " points" : unit === "dB" || unit === "nats" ? ` ${unit}` : "";
   const change = `${signed(unit, difference.value)}${points}, ${signed(unit, difference.low)} … ${signed(unit, difference.high)}`;

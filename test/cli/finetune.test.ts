@@ -102,6 +102,16 @@ describe("tersor finetune", () => {
     expect([log[0]!.type, log.at(-1)!.type]).toEqual(["start", "end"]);
   });
 
+  it("says of the model and of the result how they stand to a teacher", async () => {
+    const { stdout, status } = await run(
+      ...["net.onnx", "-o", "taught.onnx", "--data", "plain", "--teacher", "pruned.onnx", "--steps", "2"],
+      ...["--metric", "agreement", ...QUICK],
+    );
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/original, beside the teacher.*against the teacher.*finetuned, beside the teacher/s);
+    expect(stdout).not.toContain("against the original");
+  });
+
   it("learns what a mask took away from the model without it, without labels, and keeps the mask", async () => {
     const { stdout, status } = await run(
       "pruned.onnx",

@@ -54,12 +54,14 @@ function renderTarget(result: TargetMeasurement): string {
     lines.push(...paragraph(text, WIDTH - 17).map((line, i) => `    ${(i === 0 ? title : "").padEnd(13)}${line}`));
   };
   for (const file of others) {
+    // Several: what each block is about has to be said.
+    if (others.length > 1) lines.push(`    ${file.name}, beside the ${original?.name}`);
     if (file.error !== undefined) {
       row("error", `does not ${file.error.stage}: ${file.error.message}`);
       continue;
     }
     row("agreement", agreementText(file));
-    for (const metric of file.metrics ?? []) row(metric.name, describeMetric(metric));
+    for (const metric of file.metrics ?? []) row(metric.name, describeMetric(metric, original?.name));
     if (file.latency !== undefined && original?.latency !== undefined) {
       const p50 = `${formatMilliseconds(original.latency.p50)} → ${formatMilliseconds(file.latency.p50)}`;
       row("latency p50", `${p50}, ${speedText(file)}`);
