@@ -50,7 +50,7 @@ export const LINALG = defineGradients({
   Trilu: {
     rule: (c) => [c.b.op("Trilu", [c.dy(), c.node.inputs[1]], { upper: { int: c.node.int("upper", 1) } })],
   },
-  Det: { never: "the gradient of a determinant needs a matrix inverse, which ONNX lacks" },
+  Det: { never: "gradients of determinants need a matrix inverse, which ONNX lacks" },
 });
 
 function gemm(b: Builder, left: Value, right: Value, transA: boolean, transB: boolean, alpha = 1): Value {
