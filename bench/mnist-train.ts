@@ -70,7 +70,7 @@ const RUNS: Readonly<Record<string, Run>> = {
     module: resnet20({ channels: 1 }),
     data: "fashion",
     augment: "shift=2,flip",
-    options: options(30, 0.2, 5e-4),
+    options: options(15, 0.2, 5e-4),
     goal: 7,
   },
 };
