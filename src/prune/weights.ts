@@ -9,7 +9,7 @@ import { hoistConstants } from "../passes/hoist-constants.ts";
 import { matchesName } from "../quantize/options.ts";
 import { isFloatingPoint, type Tensor } from "../tensor/tensor.ts";
 import { OptionError } from "../util/errors.ts";
-import { keptOf, overMask } from "./masks.ts";
+import { keptOf, maskedValue, overMask } from "./masks.ts";
 import { type MatrixView, matrixView } from "./pattern.ts";
 
 export interface PrunableWeight {
@@ -44,7 +44,7 @@ export type Selection =
 /**
  * The weights that operators have: of Conv, ConvTranspose, Gemm, MatMul, LSTM, GRU, RNN; tables that Gather reads only where
  * they are named. Weights in Constant nodes become initializers.
- * @param selection Undefined: all of them. A parameter that is named in full is found whatever it is used for.
+ * @param selection Undefined: all of them. A parameter that is named in full, or has a mask, is found whatever it is used for.
  * @throws OptionError where a selection finds nothing.
  */
 export function findPrunable(model: Model, selection?: Selection): PrunableWeight[] {
@@ -54,9 +54,10 @@ export function findPrunable(model: Model, selection?: Selection): PrunableWeigh
   const all: string[] = [];
   for (const { value, tensor } of floatConstants(model)) {
     const use = useOf(value);
-    const named = choice.parameters?.includes(value.name) ?? false;
     if (use !== undefined && tensor.dims.length >= 2) all.push(value.name);
     if (choice.parameters !== undefined && !matches(choice.parameters, value.name)) continue;
+    // What has a mask is a weight, whatever it is used for.
+    const named = (choice.parameters?.includes(value.name) ?? false) || maskedValue(model, value) !== undefined;
     if (!named && (use === undefined || tensor.dims.filter((dim) => dim > 1).length < 2)) continue;
     if (!named && use?.node.is("Gather") && choice.nodes === undefined && choice.ops === undefined) continue;
     if (choice.nodes !== undefined && !(use && matches(choice.nodes, use.node.label))) continue;
