@@ -4,10 +4,10 @@
 import { Builder } from "../graph/builder.ts";
 import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
-import { matchesName } from "../quantize/options.ts";
 import type { Tensors } from "../runtime/runtime.ts";
 import { isFloatingPoint } from "../tensor/tensor.ts";
 import { InputError, OptionError } from "../util/errors.ts";
+import { matchesName } from "../util/name-patterns.ts";
 import type { LossContext, Typed } from "./losses/loss.ts";
 import { type LossOptions, lossOf } from "./losses/losses.ts";
 import type { Penalty } from "./options.ts";

@@ -1,0 +1,263 @@
+/**
+ * @file One call from a model file to a pruned one, checked: what `tersor prune` does.
+ */
+import { basename, dirname, extname, join } from "node:path";
+import { type Drop, judgeDrops } from "../analyze/drops.ts";
+import { verifyFiles } from "../analyze/isolated.ts";
+import type { DataSpec, TargetMeasurement } from "../analyze/job.ts";
+import { type Judgement, judge } from "../analyze/judge.ts";
+import type { LoadSpec } from "../data/load-spec.ts";
+import { cloneModel } from "../graph/clone.ts";
+import type { Model } from "../graph/model.ts";
+import { toOnnx } from "../graph/to-onnx.ts";
+import type { Budget } from "../measure/budget.ts";
+import { describeMachine, type Machine } from "../measure/machine.ts";
+import type { MetricSpec } from "../measure/meter.ts";
+import { compressedSizes, type Sizes } from "../measure/size.ts";
+import { chunkBytes, encodeModel } from "../onnx/encode.ts";
+import { nameFile, writeModelFile } from "../onnx/file-node.ts";
+import { upgradeOpset } from "../passes/upgrade-opset.ts";
+import { criterionOf } from "../prune/criteria/list.ts";
+import { prune, pruneOptions } from "../prune/prune.ts";
+import { type Sparsity, sparsity } from "../prune/sparsity.ts";
+import { isPruned, remove, undo } from "../prune/torch.ts";
+import type { BrowserSpec } from "../runtime/browser/chromium.ts";
+import { createAnyRuntime } from "../runtime/create-node.ts";
+import { DEFAULT_TARGETS, type TargetName } from "../runtime/targets.ts";
+import { parseOptions, runStep } from "../step/run.ts";
+import type { StepReport } from "../step/step.ts";
+import { OptionError, UnsupportedError } from "../util/errors.ts";
+import type { Progress } from "../util/progress.ts";
+import { loadSpecOf, type OpenModel, openCalibration, openModel, runnablePath } from "./open.ts";
+import { refuseOverwrite } from "./quantize-plan.ts";
+import { openWorkspace } from "./workspace.ts";
+
+export interface PruneFileOptions {
+  /** Default: the input's name with `.pruned` before its ending. */
+  readonly output?: string | undefined;
+  /** prune: set masks. undo: take those away that are there. remove: make them permanent. Default prune. */
+  readonly action?: "prune" | "undo" | "remove" | undefined;
+  /** Options of the step. */
+  readonly step?: Readonly<Record<string, unknown>> | undefined;
+  /** Samples to compare on, and for criteria that need some; "random" or undefined: generated. */
+  readonly data?: string | undefined;
+  readonly load?: LoadSpec | undefined;
+  /** Samples that a criterion sees. Default 128. */
+  readonly calibrationSamples?: number | undefined;
+  /** Samples to compare on. Default 100. */
+  readonly samples?: number | undefined;
+  readonly targets?: readonly TargetName[] | undefined;
+  readonly shapes?: Readonly<Record<string, readonly number[]>> | undefined;
+  readonly threads?: number | undefined;
+  /** Milliseconds of timed runs per target. Default 3000; 0: no timing. */
+  readonly budgetMs?: number | undefined;
+  readonly browser?: BrowserSpec | undefined;
+  /** Load, run, compare and time the result on its targets. Default true. */
+  readonly check?: boolean | undefined;
+  readonly memory?: boolean | undefined;
+  readonly metrics?: MetricSpec | undefined;
+  readonly maxDrop?: Budget | undefined;
+  readonly externalData?: boolean | "auto" | undefined;
+  readonly allowOutside?: boolean | undefined;
+  readonly seed?: number | undefined;
+  readonly progress?: Progress | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PruneFileResult {
+  readonly input: { readonly path: string; readonly byteLength: number };
+  readonly output: { readonly path: string; readonly byteLength: number };
+  readonly action: "prune" | "undo" | "remove";
+  readonly report: StepReport;
+  readonly sparsity: { readonly before: Sparsity; readonly after: Sparsity };
+  /** With the masks made permanent; undefined where the model is too large to try. */
+  readonly permanent: Sizes | undefined;
+  /** The original. */
+  readonly original: Sizes | undefined;
+  readonly targets: readonly TargetMeasurement[];
+  readonly judgements: readonly Judgement[];
+  readonly drops: readonly Drop[];
+  /** False: it does not load or run, disagrees, or lost more than it may on a target. */
+  readonly ok: boolean;
+  readonly machine: Machine;
+}
+
+/** Models above it are not compressed to see how they travel: that would take minutes. */
+const MAX_COMPRESS_BYTES = 300e6;
+const CALIBRATION_SAMPLES = 128;
+
+/**
+ * Prunes a model file and proves the result. Inputs, outputs and structure stay; masks stay in the file unless the step's
+ * `permanent` says otherwise, so that they can be undone, added to, and kept by a fine-tuning.
+ * @throws InputError, FormatError, GraphError, OptionError, UnsupportedError; then nothing is written.
+ */
+export async function pruneFile(path: string, options: PruneFileOptions = {}): Promise<PruneFileResult> {
+  const action = options.action ?? "prune";
+  const step = parseOptions({ name: "prune", options: pruneOptions }, options.step);
+  const opened = openModel(path, { allowOutside: options.allowOutside });
+  const output = options.output ?? defaultOutput(path);
+  refuseOverwrite(opened, output);
+  const workspace = openWorkspace(output);
+  try {
+    const original = runnablePath(opened, () => workspace.path("original"));
+    const model = opened.model();
+    if (model.opset < MASK_OPSET) upgradeOpset(model, MASK_OPSET);
+    const before = sparsity(model);
+    const report = await change(model, action, step, opened, original, options).catch((error) =>
+      Promise.reject(nameFile(error, path)),
+    );
+    const after = sparsity(model);
+    const place = workspace.path("pruned");
+    const external = opened.external.length > 0 ? (options.externalData ?? true) : options.externalData;
+    const files = writeModelFile(place, toOnnx(model), external === undefined ? {} : { externalData: external });
+    const measured = await measure(original, place, action === "prune" ? step.criterion : undefined, path, options);
+    options.signal?.throwIfAborted();
+    const small = opened.byteLength <= MAX_COMPRESS_BYTES;
+    const permanent = small ? await permanentSizes(model) : undefined;
+    workspace.publish(place);
+    // Without its masks a model answers otherwise: that is the wish.
+    const judgements = measured
+      .filter(({ files: found }) => found.length > 1)
+      .map(({ files: found }) =>
+        action === "undo" ? judge({ ...found[1]!, outputs: [] }) : judge(found[1]!, found[0]),
+      );
+    const drops = options.maxDrop === undefined ? [] : judgeDrops(measured, options.maxDrop);
+    return {
+      input: { path, byteLength: opened.byteLength },
+      output: { path: output, byteLength: files.reduce((sum, { byteLength }) => sum + byteLength, 0) },
+      action,
+      report,
+      sparsity: { before, after },
+      permanent,
+      original: small ? await sizesOf(opened.model()) : undefined,
+      targets: measured,
+      judgements,
+      drops,
+      ok: judgements.every(({ usable }) => usable) && drops.every(({ ok }) => ok),
+      machine: await describeMachine(),
+    };
+  } finally {
+    workspace.remove();
+  }
+}
+
+/** Where-9 */
+const MASK_OPSET = 9;
+
+async function change(
+  model: Model,
+  action: "prune" | "undo" | "remove",
+  step: Readonly<Record<string, unknown>> & { readonly criterion: string },
+  opened: OpenModel,
+  original: string,
+  options: PruneFileOptions,
+): Promise<StepReport> {
+  if (action !== "prune") {
+    const names = action === "undo" ? undo(model) : remove(model);
+    return { changed: names.length, changes: names.map((name) => `${name}: ${DONE[action]}`) };
+  }
+  const needs = criterionOf(step.criterion)!.needs;
+  const runtime = needs.length > 0 ? await createAnyRuntime() : undefined;
+  const calibration =
+    runtime && needs.includes("calibration") ? await calibrationOf(opened, original, runtime, options) : undefined;
+  const { progress, signal, seed } = options;
+  const context = { runtime, calibration, progress, signal, seed };
+  const report = await runStep(model, prune, step, given(context));
+  if (report.changed === 0) {
+    const [first] = report.leftAlone ?? [];
+    throw new UnsupportedError({
+      area: "prune",
+      subject: "the model",
+      problem: `expected weights that can be pruned, found none${first ? ` (${first.subject}: ${first.reason})` : ""}`,
+      help: "Nothing was written. See tersor inspect for what is in it.",
+    });
+  }
+  return report;
+}
+
+const DONE = { undo: "its mask is taken away", remove: "its mask is permanent" } as const;
+
+function given<T extends object>(object: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never;
+}
+
+async function calibrationOf(
+  opened: OpenModel,
+  original: string,
+  runtime: Awaited<ReturnType<typeof createAnyRuntime>>,
+  options: PruneFileOptions,
+): Promise<Awaited<ReturnType<typeof openCalibration>>> {
+  const { data, calibrationSamples = CALIBRATION_SAMPLES, shapes, seed = 0 } = options;
+  if (data === undefined) {
+    throw new OptionError({
+      area: "prune",
+      subject: "--criterion",
+      problem: "expected samples for a criterion that looks at activations, got none",
+      help: "Give some with --data, or --data random to try it out.",
+    });
+  }
+  const spec = {
+    data,
+    limit: data === "random" ? 8 : calibrationSamples,
+    options: loadSpecOf(opened.path, options),
+    ...(shapes && { shapes }),
+    seed: seed + 1,
+  };
+  return openCalibration(opened, spec, runtime, original);
+}
+
+async function measure(
+  original: string,
+  pruned: string,
+  criterion: string | undefined,
+  path: string,
+  options: PruneFileOptions,
+): Promise<TargetMeasurement[]> {
+  const { data, samples = 100, shapes, progress, signal, memory } = options;
+  const seen = criterion !== undefined && criterionOf(criterion)!.needs.includes("calibration");
+  const spec: DataSpec =
+    data === undefined || data === "random"
+      ? { kind: "generated", ...(shapes && { shapes }), count: Math.min(samples, 4) }
+      : {
+          kind: "path",
+          path: data,
+          limit: samples,
+          skip: seen ? (options.calibrationSamples ?? CALIBRATION_SAMPLES) : 0,
+          options: loadSpecOf(path, options),
+        };
+  const measured: TargetMeasurement[] = [];
+  for (const target of options.check === false ? [] : (options.targets ?? DEFAULT_TARGETS)) {
+    const job = {
+      target,
+      files: [
+        { name: "original", path: original },
+        { name: "pruned", path: pruned },
+      ],
+      data: spec,
+      threads: options.threads ?? 1,
+      budgetMs: options.budgetMs ?? 3000,
+      seed: options.seed ?? 0,
+      browser: options.browser,
+      metrics: options.metrics ?? { fallback: options.maxDrop !== undefined },
+    };
+    measured.push(await verifyFiles(job, { progress, signal, memory }));
+  }
+  return measured;
+}
+
+/** Of the model without masks, zeros in their place. */
+async function permanentSizes(model: Model): Promise<Sizes> {
+  const copy = cloneModel(model);
+  if (isPruned(copy)) remove(copy);
+  return sizesOf(copy);
+}
+
+function sizesOf(model: Model): Promise<Sizes> {
+  return compressedSizes(encodeModel(toOnnx(model)).map(chunkBytes));
+}
+
+/** "model.pruned.onnx" beside "model.onnx". */
+function defaultOutput(path: string): string {
+  const extension = extname(path);
+  return join(dirname(path), `${basename(path, extension)}.pruned${extension || ".onnx"}`);
+}
