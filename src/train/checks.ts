@@ -2,7 +2,7 @@
  * @file What is looked at before training begins, and which of the trainer's options are the program's.
  */
 import type { Model } from "../graph/model.ts";
-import { matchesName } from "../quantize/options.ts";
+import { matchesName } from "../step/choice.ts";
 import { isFloatingPoint } from "../tensor/tensor.ts";
 import { OptionError } from "../util/errors.ts";
 import { formatBytes } from "../util/format.ts";

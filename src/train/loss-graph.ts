@@ -4,8 +4,8 @@
 import { Builder } from "../graph/builder.ts";
 import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
-import { matchesName } from "../quantize/options.ts";
 import type { Tensors } from "../runtime/runtime.ts";
+import { matchesName } from "../step/choice.ts";
 import { isFloatingPoint } from "../tensor/tensor.ts";
 import { InputError, OptionError } from "../util/errors.ts";
 import type { LossContext, Typed } from "./losses/loss.ts";

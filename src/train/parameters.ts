@@ -6,7 +6,7 @@ import type { Model } from "../graph/model.ts";
 import type { Node } from "../graph/node.ts";
 import type { Value } from "../graph/value.ts";
 import { declaredState } from "../nn/state.ts";
-import { matchesName } from "../quantize/options.ts";
+import { matchesName } from "../step/choice.ts";
 import type { LeftAlone } from "../step/step.ts";
 
 /** Inputs that are weights, by operator. */

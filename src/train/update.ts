@@ -4,7 +4,7 @@
 import { Builder } from "../graph/builder.ts";
 import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
-import { matchesName } from "../quantize/options.ts";
+import { matchesName } from "../step/choice.ts";
 import { byteLengthOf, elementCount } from "../tensor/dtype.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { optimizerOf } from "./optimizers/optimizers.ts";

@@ -3,10 +3,11 @@
  */
 import { z } from "zod";
 import type { Node } from "../../graph/node.ts";
+import { matchesName } from "../../step/choice.ts";
 import { OptionError } from "../../util/errors.ts";
 import { BIAS_CORRECTION_FORMS } from "../corrections/bias-correction.ts";
 import { OBSERVER_NAMES, type ObserverName } from "../observers/list.ts";
-import { computedOptions, matchesName } from "../options.ts";
+import { computedOptions } from "../options.ts";
 import type { Placement } from "../placement/placement.ts";
 import { PLACEMENT_NAMES } from "../placement/tables.ts";
 import { RANGE_MODES, type RangeMode, reduceRangeOption } from "../saturation/mode.ts";
