@@ -60,6 +60,7 @@ export { inlineIf } from "./passes/inline-if.ts";
 export { specialize } from "./passes/specialize.ts";
 export { unrollRecurrent } from "./passes/unroll-recurrent.ts";
 export { type UpgradeReport, upgradeOpset } from "./passes/upgrade-opset.ts";
+export { lowRank } from "./prune/low-rank.ts";
 export { storeSparse } from "./prune/store-sparse.ts";
 export { type BiasCorrectionOptions, correctBias } from "./quantize/corrections/bias-correction.ts";
 export { batchNormStatistics, type ChannelStatistics } from "./quantize/corrections/channel-statistics.ts";

@@ -5,6 +5,7 @@ import type { z } from "zod";
 import { CLEAN_UP } from "../passes/clean-up.ts";
 import { inlineIf } from "../passes/inline-if.ts";
 import { unrollRecurrent } from "../passes/unroll-recurrent.ts";
+import { lowRank } from "../prune/low-rank.ts";
 import { storeSparse } from "../prune/store-sparse.ts";
 import { crossLayerEqualization } from "../quantize/corrections/cross-layer-equalization.ts";
 import { smoothQuant } from "../quantize/corrections/smooth-quant.ts";
@@ -42,12 +43,12 @@ export const CORRECTIONS = [listed(crossLayerEqualization), listed(smoothQuant)]
 /** Passes that training needs: what has no gradient is written as what has one. */
 export const UNFOLDING = [listed(inlineIf), listed(unrollRecurrent)] as const;
 
-/** Steps that take weights away, or make something of it that they are gone. */
-export const PRUNING = [listed(storeSparse)] as const;
+/** Steps that take weights out, or make something of it that they are gone. */
+export const PRUNERS = [listed(lowRank), listed(storeSparse)] as const;
 
 /** All steps by name. */
 export const STEPS = new Map(
-  [...CLEAN_UP, ...UNFOLDING, ...CORRECTIONS, ...PRUNING, ...Object.values(SCHEMES)].map(
+  [...CLEAN_UP, ...UNFOLDING, ...CORRECTIONS, ...PRUNERS, ...Object.values(SCHEMES)].map(
     (step) => [step.name, step] as const,
   ),
 );
