@@ -5,7 +5,7 @@ import { Builder } from "../graph/builder.ts";
 import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
 import type { Tensors } from "../runtime/runtime.ts";
-import { matchesName, matchesName } from "../step/choice.ts";
+import { matchesName } from "../step/choice.ts";
 import { isFloatingPoint } from "../tensor/tensor.ts";
 import { InputError, OptionError } from "../util/errors.ts";
 import type { LossContext, Typed } from "./losses/loss.ts";

@@ -3,7 +3,7 @@
  */
 import { z } from "zod";
 import type { Node } from "../../graph/node.ts";
-import { matchesName, matchesName } from "../../step/choice.ts";
+import { matchesName } from "../../step/choice.ts";
 import { OptionError } from "../../util/errors.ts";
 import { BIAS_CORRECTION_FORMS } from "../corrections/bias-correction.ts";
 import { OBSERVER_NAMES, type ObserverName } from "../observers/list.ts";
