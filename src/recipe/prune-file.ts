@@ -6,6 +6,8 @@ import { type Drop, judgeDrops } from "../analyze/drops.ts";
 import { verifyFiles } from "../analyze/isolated.ts";
 import type { DataSpec, TargetMeasurement } from "../analyze/job.ts";
 import { type Judgement, judge } from "../analyze/judge.ts";
+import { type SparseFiles, type SparseVerdict, sparseFiles, sparseVerdict } from "../analyze/sparse-verdict.ts";
+import { zerosOf } from "../analyze/zeros.ts";
 import type { LoadSpec } from "../data/load-spec.ts";
 import { cloneModel } from "../graph/clone.ts";
 import type { Model } from "../graph/model.ts";
@@ -70,10 +72,12 @@ export interface PruneFileResult {
   readonly action: "prune" | "undo" | "remove";
   readonly report: StepReport;
   readonly sparsity: { readonly before: Sparsity; readonly after: Sparsity };
-  /** With the masks made permanent; undefined where the model is too large to try. */
-  readonly permanent: Sizes | undefined;
+  /** With the masks made permanent, weights dense and sparse; undefined where the model is too large to try. */
+  readonly permanent: SparseFiles | undefined;
   /** The original. */
   readonly original: Sizes | undefined;
+  /** What the zeros are worth per target, in words; undefined where masks were taken away. */
+  readonly verdict: SparseVerdict | undefined;
   readonly targets: readonly TargetMeasurement[];
   readonly judgements: readonly Judgement[];
   readonly drops: readonly Drop[];
@@ -113,7 +117,10 @@ export async function pruneFile(path: string, options: PruneFileOptions = {}): P
     const measured = await measure(original, place, action === "prune" ? step.criterion : undefined, path, options);
     options.signal?.throwIfAborted();
     const small = opened.byteLength <= MAX_COMPRESS_BYTES;
-    const permanent = small ? await permanentSizes(model) : undefined;
+    const final = withoutMasks(model);
+    const permanent = small ? await sparseFiles(final) : undefined;
+    const originalSizes = small ? await sizesOf(opened.model()) : undefined;
+    options.signal?.throwIfAborted();
     workspace.publish(place);
     // Without its masks a model answers otherwise: that is the wish.
     const judgements = measured
@@ -129,7 +136,19 @@ export async function pruneFile(path: string, options: PruneFileOptions = {}): P
       report,
       sparsity: { before, after },
       permanent,
-      original: small ? await sizesOf(opened.model()) : undefined,
+      original: originalSizes,
+      verdict:
+        action === "undo"
+          ? undefined
+          : sparseVerdict(
+              {
+                zeros: zerosOf(final),
+                measured,
+                ...(permanent && { files: permanent }),
+                ...(originalSizes && { original: originalSizes }),
+              },
+              options.targets ?? DEFAULT_TARGETS,
+            ),
       targets: measured,
       judgements,
       drops,
@@ -245,11 +264,11 @@ async function measure(
   return measured;
 }
 
-/** Of the model without masks, zeros in their place. */
-async function permanentSizes(model: Model): Promise<Sizes> {
+/** A copy with zeros in the place of masks. */
+function withoutMasks(model: Model): Model {
   const copy = cloneModel(model);
   if (isPruned(copy)) remove(copy);
-  return sizesOf(copy);
+  return copy;
 }
 
 function sizesOf(model: Model): Promise<Sizes> {

@@ -2,6 +2,7 @@
  * @file `tersor prune`: masks over the weights that matter least, checked on the targets.
  */
 import type { Command } from "commander";
+import type { SparseVerdict } from "../../analyze/sparse-verdict.ts";
 import { pruneOptions } from "../../prune/prune.ts";
 import type { WeightSparsity } from "../../prune/sparsity.ts";
 import { type PruneFileResult, pruneFile } from "../../recipe/prune-file.ts";
@@ -120,7 +121,7 @@ function actionOf({ undo, remove }: Flags, given: readonly string[]): "prune" | 
 const SHOWN = 12;
 
 function render(result: PruneFileResult, verbose: boolean): string {
-  const { input, output, action, report, sparsity, permanent, original, targets, machine } = result;
+  const { input, output, action, report, sparsity, verdict, targets, machine } = result;
   const { before, after } = sparsity;
   const blocks = [renderHead(input.path, output.path, action), ""];
   const say = (text: string): unknown => blocks.push(...paragraph(text, WIDTH, "  "));
@@ -129,17 +130,10 @@ function render(result: PruneFileResult, verbose: boolean): string {
     `${formatCount(left)} of ${formatCount(after.size)} weights are not zero: sparsity ${percent(before.sparsity)} → ${percent(after.sparsity)}${left > 0 && left < after.size ? ` (${(after.size / left).toFixed(1)}× fewer)` : ""}`,
   );
   const masked = after.weights.some((weight) => weight.masked);
-  const size = formatBytes(output.byteLength);
-  const travels = travel(permanent?.gzip, permanent?.brotli);
-  const was = travel(original?.gzip, original?.brotli);
-  say(`${formatBytes(input.byteLength)} → ${size}${masked ? ", masks included" : ""}`);
-  if (permanent !== undefined && travels !== "") {
-    say(
-      `As it travels${masked ? ", once the masks are permanent" : ""}: ${was} → ${travels} (${formatBytes(permanent.bytes)} unpacked)`,
-    );
-  }
+  say(`${formatBytes(input.byteLength)} → ${formatBytes(output.byteLength)}${masked ? ", masks included" : ""}`);
   if (masked) say("The masks can be undone (--undo), kept by tersor finetune, and made permanent (--remove).");
   blocks.push("", ...weightsTable(after.weights, verbose));
+  if (verdict !== undefined) blocks.push("", ...renderVerdictOnZeros(verdict, masked));
   const leftAlone = renderLeftAlone(report.leftAlone ?? [], verbose);
   if (leftAlone !== "") blocks.push("", leftAlone.replace("Left in float", "Left whole"));
   const run = targets.filter(({ notRunHere }) => notRunHere === undefined);
@@ -180,12 +174,15 @@ function weightsTable(weights: readonly WeightSparsity[], verbose: boolean): str
   return more > 0 && !verbose ? [...lines, `  ${more} more weights with --verbose`] : lines;
 }
 
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-
-function travel(gzip: number | undefined, brotli: number | undefined): string {
-  const parts = [
-    gzip === undefined ? "" : `gzip ${formatBytes(gzip)}`,
-    brotli === undefined ? "" : `brotli ${formatBytes(brotli)}`,
+/** What the zeros are worth: speed per target, bytes, and what would be faster. */
+function renderVerdictOnZeros({ targets, storage, instead }: SparseVerdict, masked: boolean): string[] {
+  const storing = masked && storage.length > 0 ? ["Once the masks are permanent:", ...storage] : storage;
+  const blocks = [
+    ...targets.map(({ target, sentences }) => `${target}: ${sentences.join(" ")}`),
+    storing.join(" "),
+    instead.join(" "),
   ];
-  return parts.filter((part) => part !== "").join(", ");
+  return ["  What the zeros are worth:", ...blocks.flatMap((text) => paragraph(text, WIDTH, "    "))];
 }
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
