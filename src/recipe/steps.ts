@@ -6,6 +6,7 @@ import { CLEAN_UP } from "../passes/clean-up.ts";
 import { inlineIf } from "../passes/inline-if.ts";
 import { unrollRecurrent } from "../passes/unroll-recurrent.ts";
 import { prune } from "../prune/prune.ts";
+import { storeSparse } from "../prune/store-sparse.ts";
 import { crossLayerEqualization } from "../quantize/corrections/cross-layer-equalization.ts";
 import { smoothQuant } from "../quantize/corrections/smooth-quant.ts";
 import { dynamicInt8 } from "../quantize/dynamic-int8.ts";
@@ -43,7 +44,7 @@ export const CORRECTIONS = [listed(crossLayerEqualization), listed(smoothQuant)]
 export const UNFOLDING = [listed(inlineIf), listed(unrollRecurrent)] as const;
 
 /** Steps that take weights out. */
-export const PRUNERS = [listed(prune)] as const;
+export const PRUNERS = [listed(prune), listed(storeSparse)] as const;
 
 /** All steps by name. */
 export const STEPS = new Map(
