@@ -6,7 +6,9 @@
 export { compareLedgers, describeForm, type Ledger, type LedgerRow, ledgerEntries } from "./analyze/ledger.ts";
 export { type Sensitivity, type SensitivityOptions, sensitivity } from "./analyze/sensitivity.ts";
 export { openScheme } from "./analyze/sensitivity-schemes.ts";
+export { type SparseFacts, type SparseVerdict, sparseFiles, sparseVerdict } from "./analyze/sparse-verdict.ts";
 export { compareTensors, type TensorComparison, worstTensors } from "./analyze/tensor-errors.ts";
+export { type ModelZeros, zerosOf } from "./analyze/zeros.ts";
 
 export { type Augmentation, type Augmenter, augmentSource, createAugmenter } from "./data/augment.ts";
 export { batch, limit, shuffle, skip, split } from "./data/combine.ts";
