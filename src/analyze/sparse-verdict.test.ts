@@ -131,7 +131,7 @@ describe("sparseVerdict", () => {
     const bytes = { bytes: 1000, gzip: undefined, brotli: undefined };
     const alone = { ...facts, files: { dense: bytes, sparse: undefined }, original: undefined };
     expect(sparseVerdict(alone).storage).toEqual([
-      "The file takes 1000 B with dense weights.",
+      "The file takes 1.00 kB with dense weights.",
       "Sparse initializers would not make it smaller.",
     ]);
   });
