@@ -3,6 +3,7 @@
  */
 import { z } from "zod";
 import type { Node } from "../graph/node.ts";
+import { matchesName } from "../util/name-patterns.ts";
 
 export const choiceOptions = {
   include: z.array(z.string()).default([]).describe("only nodes whose name matches one of these patterns (* and ?)"),
@@ -22,31 +23,4 @@ export function leftOut(node: Pick<Node, "label" | "opType">, options: NodeChoic
   if (options.ops.length > 0 && !options.ops.includes(node.opType)) return `ops does not name ${node.opType}`;
   if (options.excludeOps.includes(node.opType)) return `exclude-ops names ${node.opType}`;
   return undefined;
-}
-
-/** Whether a pattern names a node. `*` stands for any text, `?` for one character; the whole name must match. */
-export function matchesName(pattern: string, node: Pick<Node, "label">): boolean {
-  return glob(pattern).test(node.label);
-}
-
-/** A pattern that names exactly the node of this name. */
-export function exactPattern(name: string): string {
-  return name.replace(/[*?\\]/g, "\\$&");
-}
-
-const patterns = new Map<string, RegExp>();
-
-/** `*` and `?` as in {@link matchesName}; behind a backslash they, and a backslash, stand for themselves. */
-function glob(pattern: string): RegExp {
-  let compiled = patterns.get(pattern);
-  if (compiled === undefined) {
-    const source = pattern.replace(/\\[*?\\]|[\s\S]/g, (part) => {
-      if (part === "*") return ".*";
-      if (part === "?") return ".";
-      return part.at(-1)!.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-    });
-    compiled = new RegExp(`^${source}$`, "s");
-    patterns.set(pattern, compiled);
-  }
-  return compiled;
 }

@@ -247,7 +247,8 @@ function diagonalize(z: Float64Array, d: Float64Array, e: Float64Array, n: numbe
 /** Rows at `row` and behind it: (a, b) → (c·a − s·b, s·a + c·b). */
 function rotate(z: Float64Array, row: number, n: number, c: number, s: number): void {
   for (let k = row; k < row + n; k++) {
-    const [a, b] = [z[k]!, z[k + n]!];
+    const a = z[k]!;
+    const b = z[k + n]!;
     z[k] = c * a - s * b;
     z[k + n] = s * a + c * b;
   }
