@@ -15,11 +15,11 @@ import { type Prepared, prepare } from "../quantize/static/prepare.ts";
 import { staticInt8 } from "../quantize/static-int8.ts";
 import { findWeights, weightInt8 } from "../quantize/weight-int8.ts";
 import type { ModelSource, Runtime } from "../runtime/runtime.ts";
-import { exactPattern } from "../step/choice.ts";
 import type { DataSource } from "../step/data.ts";
 import { parseOptions, runStep } from "../step/run.ts";
 import type { StepReport } from "../step/step.ts";
 import { UnsupportedError } from "../util/errors.ts";
+import { exactPattern } from "../util/name-patterns.ts";
 import type { Progress } from "../util/progress.ts";
 import type { SensitivityNode } from "./sensitivity.ts";
 

@@ -4,9 +4,9 @@
  */
 import { z } from "zod";
 import type { Model } from "../graph/model.ts";
-import { matchesName } from "../step/choice.ts";
 import { defineStep, type LeftAlone, type StepReport } from "../step/step.ts";
 import { OptionError } from "../util/errors.ts";
+import { matchesName } from "../util/name-patterns.ts";
 import { SCOPES } from "./criteria/criterion.ts";
 import { CRITERION_NAMES, criterionOf } from "./criteria/list.ts";
 import { setKept } from "./masks.ts";

@@ -2,10 +2,10 @@
  * @file What is looked at before training begins, and which of the trainer's options are the program's.
  */
 import type { Model } from "../graph/model.ts";
-import { matchesName } from "../step/choice.ts";
 import { isFloatingPoint } from "../tensor/tensor.ts";
 import { OptionError } from "../util/errors.ts";
 import { formatBytes } from "../util/format.ts";
+import { matchesName } from "../util/name-patterns.ts";
 import type { TrainingInput } from "./options.ts";
 import type { MemoryEstimate } from "./program.ts";
 import type { TrainerOptions } from "./trainer-options.ts";

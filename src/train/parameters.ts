@@ -6,8 +6,8 @@ import type { Model } from "../graph/model.ts";
 import type { Node } from "../graph/node.ts";
 import type { Value } from "../graph/value.ts";
 import { declaredState } from "../nn/state.ts";
-import { matchesName } from "../step/choice.ts";
 import type { LeftAlone } from "../step/step.ts";
+import { matchesName } from "../util/name-patterns.ts";
 
 /** Inputs that are weights, by operator. */
 const WEIGHTS: Readonly<Record<string, readonly number[]>> = {

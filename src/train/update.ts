@@ -4,9 +4,9 @@
 import { Builder } from "../graph/builder.ts";
 import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
-import { matchesName } from "../step/choice.ts";
 import { byteLengthOf, elementCount } from "../tensor/dtype.ts";
 import { Tensor } from "../tensor/tensor.ts";
+import { matchesName } from "../util/name-patterns.ts";
 import { optimizerOf } from "./optimizers/optimizers.ts";
 import type { TrainingOptions } from "./options.ts";
 import { GRADIENT_SCALE, LEARNING_RATE, type StateEntry, type StateKind } from "./program.ts";

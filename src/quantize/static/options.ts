@@ -3,8 +3,8 @@
  */
 import { z } from "zod";
 import type { Node } from "../../graph/node.ts";
-import { matchesName } from "../../step/choice.ts";
 import { OptionError } from "../../util/errors.ts";
+import { matchesName } from "../../util/name-patterns.ts";
 import { BIAS_CORRECTION_FORMS } from "../corrections/bias-correction.ts";
 import { OBSERVER_NAMES, type ObserverName } from "../observers/list.ts";
 import { computedOptions } from "../options.ts";
