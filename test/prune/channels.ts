@@ -1,0 +1,70 @@
+/**
+ * @file What tests of channel pruning share: prunes a model and holds the result against the masked original.
+ */
+import { cloneModel } from "../../src/graph/clone.ts";
+import type { Model } from "../../src/graph/model.ts";
+import {
+  type ChannelContext,
+  type ChannelResult,
+  maskRemoved,
+  pruneChannels,
+} from "../../src/prune/channels/prune-channels.ts";
+import type { Runtime, Tensors } from "../../src/runtime/runtime.ts";
+import { bytesOf, reload, runAll } from "../helpers.ts";
+
+export interface Pruned {
+  readonly result: ChannelResult;
+  readonly model: Model;
+  /** Largest difference of any output to the masked original's, over that output's largest magnitude. */
+  readonly difference: number;
+}
+
+/**
+ * Bound of the issue: 1e-4 of an output's largest magnitude. Sums of fewer terms are added up in another order; with the
+ * depth of these nets and float32 that stays far below it.
+ */
+export const SAME = 1e-4;
+
+type Options = Parameters<typeof pruneChannels>[1];
+
+/** Prunes a copy; `samples` are run after the first one's sizes were observed. */
+export async function pruneAndCompare(
+  original: Model,
+  options: Options,
+  runtime: Runtime,
+  samples: readonly Tensors[],
+  context: Partial<ChannelContext> = {},
+): Promise<Pruned> {
+  const own = { runtime, feeds: samples[0]!, ...context };
+  const pruned = cloneModel(original);
+  const result = await pruneChannels(pruned, options, own);
+  const masked = cloneModel(original);
+  await maskRemoved(masked, result.history, own);
+  const model = reload(pruned);
+  const [expected, got] = [
+    await runAll(runtime, bytesOf(masked), samples),
+    await runAll(runtime, bytesOf(model), samples),
+  ];
+  return { result, model, difference: differenceOf(expected, got) };
+}
+
+/** The same for all outputs of all samples. */
+export function differenceOf(expected: readonly Tensors[], got: readonly Tensors[]): number {
+  let worst = 0;
+  expected.forEach((outputs, sample) => {
+    for (const [name, tensor] of Object.entries(outputs)) {
+      const other = got[sample]![name]!;
+      if (other.dims.join() !== tensor.dims.join()) {
+        throw new Error(`${name}: expected [${tensor.dims.join(", ")}], got [${other.dims.join(", ")}]`);
+      }
+      const [a, b] = [tensor.numbers(), other.numbers()];
+      const scale = a.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
+      a.forEach((x, i) => {
+        const difference = Math.abs(x - b[i]!) / (scale || 1);
+        // Not a number is never the same.
+        worst = difference <= worst ? worst : difference;
+      });
+    }
+  });
+  return worst;
+}
