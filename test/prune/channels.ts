@@ -68,3 +68,17 @@ export function differenceOf(expected: readonly Tensors[], got: readonly Tensors
   });
   return worst;
 }
+
+/**
+ * Makes what goes into a last Sigmoid or Softmax the output, in place. Pruned without fine-tuning, a net may put out
+ * probabilities of 1e-9, in which an error of the sum before them is not to be seen, or is all there is.
+ */
+export function showLogits(model: Model): Model {
+  const outputs = model.graph.outputs.map((value) => {
+    const { producer } = value;
+    return producer?.is("Sigmoid") || producer?.is("Softmax") ? producer.input(0) : value;
+  });
+  model.graph.setOutputs(outputs);
+  for (const value of outputs) if (value.type === undefined) value.setTensorType("float32");
+  return model;
+}

@@ -196,11 +196,13 @@ class Walk implements Dependencies {
         const value = node.outputs[index];
         if (value === undefined) return;
         const sizes = dims(value);
-        // One position cannot go.
-        this.axes.set(
-          value,
-          axes.map((axis, i) => (sizes[i] === 1 ? undefined : axis)),
-        );
+        const alone = axes.map((axis, i) => {
+          if (sizes[i] !== 1) return axis;
+          // The last position of an axis cannot go.
+          forbid(axis, "one channel is alone behind it");
+          return undefined;
+        });
+        this.axes.set(value, alone);
       },
       fresh: (count) => ids.fresh(count),
       join: (a, b) => {
