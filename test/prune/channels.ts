@@ -3,12 +3,14 @@
  */
 import { cloneModel } from "../../src/graph/clone.ts";
 import type { Model } from "../../src/graph/model.ts";
+import type { ChannelHistory } from "../../src/prune/channels/history.ts";
 import {
-  type ChannelContext,
   type ChannelResult,
   maskRemoved,
+  observeSizes,
   pruneChannels,
 } from "../../src/prune/channels/prune-channels.ts";
+import type { ChannelScore } from "../../src/prune/channels/scores.ts";
 import type { Runtime, Tensors } from "../../src/runtime/runtime.ts";
 import { bytesOf, reload, runAll } from "../helpers.ts";
 
@@ -27,19 +29,26 @@ export const SAME = 1e-4;
 
 type Options = Parameters<typeof pruneChannels>[1];
 
-/** Prunes a copy; `samples` are run after the first one's sizes were observed. */
+type Sizes = ReadonlyMap<string, readonly number[]>;
+
+/** Sizes of all values of a model, by name. */
+export function sizesOf(model: Model, runtime: Runtime, feeds: Tensors): Promise<Sizes> {
+  return observeSizes(cloneModel(model), { runtime, feeds });
+}
+
+/** Prunes a copy; the first of the samples shows sizes, on all of them results are compared. */
 export async function pruneAndCompare(
   original: Model,
   options: Options,
   runtime: Runtime,
   samples: readonly Tensors[],
-  context: Partial<ChannelContext> = {},
+  more: { readonly score?: ChannelScore; readonly history?: ChannelHistory; readonly shapes?: Sizes } = {},
 ): Promise<Pruned> {
-  const own = { runtime, feeds: samples[0]!, ...context };
+  const shapes = more.shapes ?? (await sizesOf(original, runtime, samples[0]!));
   const pruned = cloneModel(original);
-  const result = await pruneChannels(pruned, options, own);
+  const result = await pruneChannels(pruned, options, { ...more, shapes });
   const masked = cloneModel(original);
-  await maskRemoved(masked, result.history, own);
+  await maskRemoved(masked, result.history, { shapes });
   const model = reload(pruned);
   const [expected, got] = [
     await runAll(runtime, bytesOf(masked), samples),

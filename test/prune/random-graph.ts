@@ -2,10 +2,14 @@
  * @file Random nets for channel pruning: feature maps [2, C, H, W] go through random pieces of what nets are made of, join
  * and part again. The same seed gives the same net. All weights, biases and statistics are random: none hides a mistake.
  */
+
+import type { z } from "zod";
 import { Builder } from "../../src/graph/builder.ts";
 import { Model } from "../../src/graph/model.ts";
 import { irVersionFor } from "../../src/graph/ops/versions.ts";
 import type { Value } from "../../src/graph/value.ts";
+import type { channelOptions } from "../../src/prune/channels/options.ts";
+import type { Tensors } from "../../src/runtime/runtime.ts";
 import { elementCount } from "../../src/tensor/dtype.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 import { createRandom, type Random } from "../../src/util/random.ts";
@@ -31,6 +35,32 @@ export function randomGraph(seed: number): Model {
   for (let i = 0; i < pieces; i++) maps = net.grow(maps);
   return net.finish(maps);
 }
+
+/** How a random net is pruned: amounts, scopes and criteria take turns; single channels may go, and all but one. */
+export function randomCase(seed: number): {
+  readonly model: Model;
+  readonly options: z.input<typeof channelOptions>;
+  readonly samples: readonly Tensors[];
+} {
+  const random = createRandom(seed + 1000);
+  const sample = (): Tensors => ({ x: Tensor.float32([BATCH, 3, SIZE, SIZE], draws(random, BATCH * 3 * SIZE * SIZE)) });
+  return {
+    model: randomGraph(seed),
+    options: {
+      amount: [0.1, 0.3, 0.5, 0.7][seed % 4]!,
+      scope: seed % 3 === 0 ? "group" : "global",
+      criterion: seed % 2 === 0 ? "l2" : "random",
+      rank: seed % 5 === 0 ? "score-per-mac" : "score",
+      multiple: 1,
+      minimum: 1,
+      limit: 1,
+    },
+    samples: [sample(), sample()],
+  };
+}
+
+const draws = (random: Random, count: number): Float32Array =>
+  Float32Array.from({ length: count }, () => random.normal());
 
 class Net {
   readonly random: Random;

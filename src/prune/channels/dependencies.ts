@@ -129,7 +129,7 @@ class Walk implements Dependencies {
         if (axis) this.ids.forbidAll(axis, { subject: value.name, reason: "they are an output of the model" });
       }
     }
-    for (const [value, axes] of this.axes) this.#forbidInSubgraphs(value, axes, graph);
+    for (const [value, axes] of this.axes) if (value.isConstant) this.#forbidInSubgraphs(value, axes, graph);
     for (const { value, axes } of this.vectors) this.#forbidInSubgraphs(value, axes, graph);
   }
 
@@ -153,11 +153,14 @@ class Walk implements Dependencies {
       context.refuse("it has inputs or outputs of unknown size");
     else rule(context);
     for (const value of node.outputs) {
-      if (value === undefined || this.axes.has(value)) continue;
-      this.axes.set(
-        value,
-        (this.dimsOf(value) ?? []).map(() => undefined),
-      );
+      if (value === undefined) continue;
+      let axes = this.axes.get(value);
+      if (axes === undefined) {
+        axes = (this.dimsOf(value) ?? []).map(() => undefined);
+        this.axes.set(value, axes);
+      }
+      // At once: what follows would give less telling reasons.
+      this.#forbidInSubgraphs(value, axes, this.model.graph);
     }
   }
 

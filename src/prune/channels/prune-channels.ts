@@ -24,18 +24,22 @@ import { OLDEST_OPSET } from "./rules/table.ts";
 import { type ChannelScore, scoreGroup } from "./scores.ts";
 import { maskChannels, removeChannels } from "./shrink.ts";
 
-export interface ChannelContext {
-  /** To observe the sizes of values. */
-  readonly runtime: Runtime;
-  /** One tensor per input. Sizes that are seen with them are what MACs count; results hold for other sizes, too. */
-  readonly feeds: Tensors;
+/**
+ * How sizes of values are found: by running the model once on a feed per input, or they are given, by name. MACs are
+ * counted for them; what is pruned takes all sizes that the original takes.
+ */
+export type SizeContext =
+  | { readonly runtime: Runtime; readonly feeds: Tensors }
+  | { readonly shapes: ReadonlyMap<string, readonly number[]> };
+
+export type ChannelContext = SizeContext & {
   /** Replaces the criterion. */
   readonly score?: ChannelScore;
   /** What earlier rounds removed: the new history will contain it. */
   readonly history?: ChannelHistory;
   /** Of criterion "random". Default 0. */
   readonly seed?: number;
-}
+};
 
 /** A group of channels of which some went, or could have. */
 export interface GroupResult {
@@ -122,7 +126,7 @@ export async function pruneChannels(
 }
 
 /** Takes the channels of a history out of its original, in place. @throws OptionError where it does not fit. */
-export async function replayChannels(model: Model, history: ChannelHistory, context: ChannelContext): Promise<void> {
+export async function replayChannels(model: Model, history: ChannelHistory, context: SizeContext): Promise<void> {
   const dependencies = await analyseChannels(model, context, history);
   removeChannels(dependencies, readHistory(dependencies, history));
   check(model);
@@ -132,24 +136,34 @@ export async function replayChannels(model: Model, history: ChannelHistory, cont
  * Puts zeros where the channels of a history are summed up, in place: the model that pruning must equal.
  * @throws OptionError where the history does not fit.
  */
-export async function maskRemoved(model: Model, history: ChannelHistory, context: ChannelContext): Promise<void> {
+export async function maskRemoved(model: Model, history: ChannelHistory, context: SizeContext): Promise<void> {
   const dependencies = await analyseChannels(model, context, history);
   maskChannels(dependencies, readHistory(dependencies, history));
   check(model);
 }
 
-/** Brings a model into the form that rules are written for, observes sizes and finds dependencies. */
+/** Brings a model into the form that rules are written for, in place, and finds dependencies. */
 export async function analyseChannels(
   model: Model,
-  { runtime, feeds }: Pick<ChannelContext, "runtime" | "feeds">,
+  context: SizeContext,
   options: DependencyOptions = {},
 ): Promise<Dependencies> {
+  const shapes = await observeSizes(model, context);
+  return findDependencies(model, ({ name }: Value) => shapes.get(name), options);
+}
+
+/** Sizes of all values by name, once the model, in place, has the form that rules are written for. */
+export async function observeSizes(
+  model: Model,
+  context: SizeContext,
+): Promise<ReadonlyMap<string, readonly number[]>> {
   await runStep(model, constantInputs, {});
   await runStep(model, hoistConstants, {});
   if (model.opset < OLDEST_OPSET) upgradeOpset(model, OLDEST_OPSET);
   for (const graph of model.graphs()) graph.sort();
-  const shapes = await observeShapes(model, runtime, feeds);
-  return findDependencies(model, (value: Value) => shapes.get(value), options);
+  if ("shapes" in context) return context.shapes;
+  const observed = await observeShapes(model, context.runtime, context.feeds);
+  return new Map([...observed].map(([{ name }, dims]) => [name, dims]));
 }
 
 /** Scores of a group with the amount that is its own, or why it stays. */
