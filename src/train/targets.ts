@@ -58,6 +58,11 @@ export function createTargets(
     opened ??= runtime.load({ bytes: joinChunks(encodeModel(toOnnx(withOutputs(teacher, shown)))) }, { threads });
     return opened;
   };
+  const release = async (): Promise<void> => {
+    const session = await opened;
+    opened = undefined;
+    await session?.release();
+  };
   const run = async (inputs: Tensors): Promise<Tensors> => (await session()).run(inputs);
   // Dimensions of outputs by those of inputs.
   const known = new Map<string, Tensors>();
@@ -70,6 +75,8 @@ export function createTargets(
       const outputs = fromTeacher ? await run(batch.inputs) : undefined;
       const like = outputs ?? known.get(key) ?? (await run(batch.inputs));
       if (fromLabels.length > 0) known.set(key, like);
+      // Dimensions are all that was asked for: a session holds on to the memory of its largest run.
+      if (!fromTeacher) await release();
       const targets: Record<string, Tensor> = {};
       for (const { loss, output, name } of asked) {
         if (name !== undefined) targets[loss.target] = like[name || output]!;
@@ -78,9 +85,7 @@ export function createTargets(
       }
       return { feeds: { ...batch.inputs, ...targets }, outputs };
     },
-    async release() {
-      await (await opened)?.release();
-    },
+    release,
   };
 }
 
