@@ -12,7 +12,8 @@ import type { Runtime } from "../runtime/runtime.ts";
 import type { Sample } from "../step/data.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { createRandom } from "../util/random.ts";
-import { memoryCheckpoints } from "./checkpoint.ts";
+import type { SampleReader } from "./batches.ts";
+import { fingerprintData, memoryCheckpoints } from "./checkpoint.ts";
 import type { TrainContext } from "./context.ts";
 import { DivergenceError } from "./divergence.ts";
 import type { LogRecord } from "./events.ts";
@@ -281,7 +282,41 @@ describe("checkpoints", () => {
       /number of samples was 64, is 65/,
     );
     await expect(resume(CLASSES, {}, { data: fromSamples(classes(64, 4)) })).rejects.toThrow(/contents of the data/);
+    // First and last are the same, one in the middle is not; so small data are looked at whole.
+    const other = classes(64).with(29, classes(64, 4)[29]!);
+    await expect(resume(CLASSES, {}, { data: fromSamples(other) })).rejects.toThrow(/contents of the data/);
     await expect(resume(CLASSES, { logEvery: 3, checkpointEvery: 1 })).resolves.toMatchObject({ steps: 8 });
+  });
+});
+
+describe("fingerprints of data", () => {
+  const reader = (samples: readonly Sample[], read: number[] = []): SampleReader => ({
+    length: samples.length,
+    at: async (index) => {
+      read.push(index);
+      return samples[index]!;
+    },
+  });
+
+  it("read the same spread of at most 64 samples each time, first and last among them", async () => {
+    const samples = classes(1000);
+    const [once, twice]: number[][] = [[], []];
+    expect(await fingerprintData(reader(samples, once))).toEqual(await fingerprintData(reader(samples, twice)));
+    expect(twice).toEqual(once);
+    expect(new Set(once).size).toBe(64);
+    expect([once![0], once!.at(-1)]).toEqual([0, 999]);
+    const gaps = once!.slice(1).map((index, i) => index - once![i]!);
+    expect(Math.min(...gaps)).toBeGreaterThan(0);
+    // Neighbours are at most two stretches of 1000 / 64 apart.
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(32);
+  });
+
+  it("tell other labels, another order and another number apart", async () => {
+    const samples = classes(40);
+    const of = async (own: readonly Sample[]): Promise<string> => JSON.stringify(await fingerprintData(reader(own)));
+    const labelled = samples.with(20, { ...samples[20]!, label: 1 - Number(samples[20]!.label) });
+    const all = [samples, labelled, samples.toReversed(), samples.slice(1), samples.slice(0, 1)];
+    expect(new Set(await Promise.all(all.map(of))).size).toBe(all.length);
   });
 });
 
