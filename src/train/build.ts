@@ -99,6 +99,15 @@ export async function buildTraining(
   };
 }
 
+/**
+ * Only what `evaluate` of the program for batches of these dimensions is: nothing is differentiated, so a batch that is
+ * only validated on costs little, and operators may lack gradients.
+ */
+export async function buildEvaluation(model: Model, input: TrainingInput, context: BuildContext): Promise<Model> {
+  const options = parseOptions({ name: "train", options: trainingOptions }, input);
+  return evaluation(await prepare(model, options, context), options, context);
+}
+
 /** The values of losses by the names that they get. */
 function resultNames(loss: Value, parts: ReadonlyMap<string, Value>): readonly (readonly [string, string])[] {
   return [[LOSS, loss.name], ...[...parts].map(([name, value]) => [`${LOSS}/${name}`, value.name] as const)];
