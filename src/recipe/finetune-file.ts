@@ -36,6 +36,7 @@ import type { Progress } from "../util/progress.ts";
 import { openFinetuneData } from "./finetune-data.ts";
 import { chooseLoss, type FinetuneLoss, type LossInput, lossesOf } from "./finetune-losses.ts";
 import { type FinetuneInput, type FinetuneOptions, finetuneOptions } from "./finetune-options.ts";
+import { ctcMetrics, textLabels } from "./finetune-texts.ts";
 import { loadSpecOf, modelPorts, type OpenModel, openModel, runnablePath } from "./open.ts";
 import { refuseOverwrite } from "./quantize-plan.ts";
 import { openWorkspace } from "./workspace.ts";
@@ -103,6 +104,7 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
     });
   }
   checkPair(finetune);
+  const metrics = ctcMetrics(path, finetune, options);
   const opened = openModel(path, { allowOutside: options.allowOutside });
   const output = options.output ?? defaultOutput(path);
   refuseOverwrite(opened, output);
@@ -112,7 +114,7 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
   try {
     runtime = await startRuntime();
     const model = opened.model();
-    const load = { ...loadSpecOf(path, options), batch: undefined };
+    const load = { ...loadSpecOf(path, options), batch: undefined, ...textLabels(finetune, options) };
     const ports = modelPorts(model);
     const samples = options.samples ?? 100;
     const { training, validation, comparison } = await openFinetuneData(
@@ -123,11 +125,11 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
       samples,
     );
     const loss = finetune.loss ?? (await defaultLoss(model, training, runtime, options));
-    const metricOptions = { ...DEFAULT_METRIC_OPTIONS, ...options.metrics?.options };
+    const metricOptions = { ...DEFAULT_METRIC_OPTIONS, ...metrics?.options };
     const losses = lossesOf(loss, model, finetune, metricOptions);
     const teacher = loss === "distill" ? teacherOf(opened, finetune, options) : undefined;
     const augment = augmentation(finetune, options.seed ?? 0);
-    const result = await train(model, trainerInput(finetune, losses, options), {
+    const result = await train(model, trainerInput(finetune, losses, { ...options, metrics }), {
       runtime,
       data: training,
       validation,
@@ -161,7 +163,7 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
         budgetMs: options.budgetMs ?? 3000,
         seed: options.seed ?? 0,
         browser: options.browser,
-        metrics: { ...options.metrics, fallback: options.maxDrop !== undefined },
+        metrics: { ...metrics, fallback: options.maxDrop !== undefined },
       };
       measured.push(await verifyFiles(job, { progress, signal, memory }));
     }
