@@ -16,9 +16,9 @@ const { values: flags } = parseArgs({
 /** Estimate ÷ what was taken: hardly too low, and not far too high. */
 const BOUNDS = [0.9, 1.5] as const;
 
-const options = { optimizer: { kind: "adamw" }, metric: "loss" } as const;
-const labelled = { ...options, losses: [{ kind: "cross-entropy" }], batchNorm: "batch-statistics" } as const;
-const distilled = { ...options, losses: [{ kind: "mse", target: "teacher" }] } as const;
+const options: Omit<Spec["options"], "losses"> = { optimizer: { kind: "adamw" }, metric: "loss" };
+const labelled: Spec["options"] = { ...options, losses: [{ kind: "cross-entropy" }], batchNorm: "batch-statistics" };
+const distilled: Spec["options"] = { ...options, losses: [{ kind: "mse", target: "teacher" }] };
 const SPECS: readonly Spec[] = [
   { net: "mlp", batch: 128, options: labelled },
   { net: "lenet5", batch: 128, options: labelled },

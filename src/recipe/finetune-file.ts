@@ -64,6 +64,8 @@ export interface FinetuneFileOptions {
   readonly memory?: boolean | undefined;
   readonly externalData?: boolean | "auto" | undefined;
   readonly allowOutside?: boolean | undefined;
+  /** Only say what would be trained and what it takes; nothing is written. Default false. */
+  readonly dryRun?: boolean | undefined;
   readonly seed?: number | undefined;
   readonly progress?: Progress | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -139,11 +141,17 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
         checkpoints: folderCheckpoints(finetune.checkpoint, { keep: finetune.keepCheckpoints }),
       }),
       resume: finetune.resume,
+      planOnly: options.dryRun,
       log,
       progress: options.progress,
       signal: options.signal,
     }).catch((error) => Promise.reject(nameFile(error, path)));
     await runtime.close();
+    const about = { input: { path, byteLength: opened.byteLength }, teacher: finetune.teacher, loss, training: result };
+    if (options.dryRun) {
+      const none = { targets: [], problems: [], drops: [] };
+      return { ...about, output: { path: output, byteLength: 0 }, ...none, ok: true, machine: await describeMachine() };
+    }
     const place = workspace.path("finetuned");
     const external = opened.external.length > 0 ? (options.externalData ?? true) : options.externalData;
     const files = writeModelFile(place, toOnnx(model), external === undefined ? {} : { externalData: external });
@@ -175,11 +183,8 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
     );
     const drops = options.maxDrop === undefined ? [] : judgeDrops(pairs, options.maxDrop);
     return {
-      input: { path, byteLength: opened.byteLength },
+      ...about,
       output: { path: output, byteLength: files.reduce((sum, { byteLength }) => sum + byteLength, 0) },
-      teacher: finetune.teacher,
-      loss,
-      training: result,
       targets: measured,
       problems,
       drops,

@@ -10,13 +10,14 @@ import { linear } from "../nn/layers/linear.ts";
 import { batchNorm } from "../nn/layers/normalization.ts";
 import { maxPool2d } from "../nn/layers/pooling.ts";
 import { transformerEncoderLayer } from "../nn/layers/transformer.ts";
+import type { Module } from "../nn/module.ts";
 import { observeShapes } from "../runtime/collect.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { addBackwardDims, type Dims } from "./backward-dims.ts";
 import { buildTraining } from "./build.ts";
 import { executionOrder, livePeak } from "./memory.ts";
 
-const NETS = {
+const NETS: Readonly<Record<"convolutions" | "attention", { readonly module: Module; readonly dims: Dims }>> = {
   convolutions: {
     module: sequential(
       conv2d(3, 8, 3, { padding: 1, stride: 2 }),

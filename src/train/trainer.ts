@@ -111,6 +111,10 @@ class Training {
   }
 
   async run(): Promise<TrainResult> {
+    if (this.#context.planOnly) {
+      await this.#open(undefined);
+      return this.#result("planned");
+    }
     const stored = await this.#stored();
     await this.#open(stored?.checkpoint);
     if (stored !== undefined) await this.#resume(stored.name, stored.checkpoint);
@@ -494,6 +498,9 @@ class Training {
       samplesPerSecond: this.#speed(),
       memory: this.#program.memory,
       parameters: this.#parameters(),
+      trained: this.#program.state
+        .filter(({ kind }) => kind === "parameter")
+        .map(({ name, initial }) => ({ name, dims: initial.dims })),
       notes: [...this.#notes, ...this.#program.notes],
     };
   }
