@@ -11,12 +11,6 @@ import { parseArgs } from "node:util";
 import type { WayCache } from "../src/autodiff/time-ways.ts";
 import { toOnnx } from "../src/graph/to-onnx.ts";
 import { buildModel } from "../src/nn/build-model.ts";
-import { linear } from "../src/nn/layers/linear.ts";
-import { transformerEncoder, transformerEncoderLayer } from "../src/nn/layers/transformer.ts";
-import { lenet5, lenet300 } from "../src/nn/models/lenet.ts";
-import { mobilenetV2 } from "../src/nn/models/mobilenet-v2.ts";
-import { resnet20 } from "../src/nn/models/resnet.ts";
-import type { Module } from "../src/nn/module.ts";
 import { encodeModel, joinChunks } from "../src/onnx/encode.ts";
 import { createNodeRuntime } from "../src/runtime/onnxruntime-node.ts";
 import { createState } from "../src/runtime/stateful.ts";
@@ -26,6 +20,7 @@ import { LEARNING_RATE } from "../src/train/program.ts";
 import { createRandom } from "../src/util/random.ts";
 import { runChild } from "./child-process.ts";
 import { formatTable, machine, quantile } from "./report.ts";
+import { NETS, type Net } from "./training-nets.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -44,43 +39,6 @@ const PYTHON = process.env["TERSOR_PEER_PYTHON"] ?? "python3";
 const PEER = fileURLToPath(new URL("./peers/train_torch.py", import.meta.url));
 /** The floor and the goal: steps per second ÷ the better of PyTorch's. */
 const [FLOOR, GOAL] = [0.6, 1];
-
-interface Net {
-  readonly module: Module;
-  readonly dims: readonly number[];
-}
-
-const encoder: Module = (s, x) => {
-  const layer = transformerEncoderLayer(256, 4, {
-    dimFeedforward: 1024,
-    dropout: 0,
-    activation: "gelu",
-    batchFirst: true,
-  });
-  const encoded = s.child("layers", transformerEncoder(layer, 2), x);
-  return s.child("head", linear(256, 10), s.typed(s.b.mean(encoded, [1], false), [x.shape?.[0] ?? null, 256]));
-};
-
-/** The same nets as in peers/train_torch.py. */
-const NETS: Readonly<Record<string, Net>> = {
-  mlp: { module: lenet300(), dims: [128, 1, 28, 28] },
-  lenet5: { module: lenet5(), dims: [128, 1, 28, 28] },
-  resnet20: { module: resnet20({ shortcut: "B" }), dims: [64, 3, 32, 32] },
-  mobilenet: {
-    module: mobilenetV2({
-      rows: [
-        [4, 24, 2, 1],
-        [4, 48, 3, 2],
-        [4, 80, 2, 1],
-      ],
-      stem: 16,
-      stemStride: 2,
-      dropout: 0,
-    }),
-    dims: [32, 3, 32, 32],
-  },
-  transformer: { module: encoder, dims: [32, 64, 256] },
-};
 
 /** Milliseconds of this process: with one thread it is not disturbed by others, as the clock is. */
 function processorTime(): number {

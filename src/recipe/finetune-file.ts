@@ -36,6 +36,7 @@ import type { Progress } from "../util/progress.ts";
 import { openFinetuneData } from "./finetune-data.ts";
 import { chooseLoss, type FinetuneLoss, type LossInput, lossesOf } from "./finetune-losses.ts";
 import { type FinetuneInput, type FinetuneOptions, finetuneOptions } from "./finetune-options.ts";
+import { ctcMetrics, textLabels } from "./finetune-texts.ts";
 import { loadSpecOf, modelPorts, type OpenModel, openModel, runnablePath } from "./open.ts";
 import { refuseOverwrite } from "./quantize-plan.ts";
 import { openWorkspace } from "./workspace.ts";
@@ -63,6 +64,8 @@ export interface FinetuneFileOptions {
   readonly memory?: boolean | undefined;
   readonly externalData?: boolean | "auto" | undefined;
   readonly allowOutside?: boolean | undefined;
+  /** Only say what would be trained and what it takes; nothing is written. Default false. */
+  readonly dryRun?: boolean | undefined;
   readonly seed?: number | undefined;
   readonly progress?: Progress | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -103,6 +106,7 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
     });
   }
   checkPair(finetune);
+  const metrics = ctcMetrics(path, finetune, options);
   const opened = openModel(path, { allowOutside: options.allowOutside });
   const output = options.output ?? defaultOutput(path);
   refuseOverwrite(opened, output);
@@ -112,7 +116,7 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
   try {
     runtime = await startRuntime();
     const model = opened.model();
-    const load = { ...loadSpecOf(path, options), batch: undefined };
+    const load = { ...loadSpecOf(path, options), batch: undefined, ...textLabels(finetune, options) };
     const ports = modelPorts(model);
     const samples = options.samples ?? 100;
     const { training, validation, comparison } = await openFinetuneData(
@@ -123,11 +127,11 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
       samples,
     );
     const loss = finetune.loss ?? (await defaultLoss(model, training, runtime, options));
-    const metricOptions = { ...DEFAULT_METRIC_OPTIONS, ...options.metrics?.options };
+    const metricOptions = { ...DEFAULT_METRIC_OPTIONS, ...metrics?.options };
     const losses = lossesOf(loss, model, finetune, metricOptions);
     const teacher = loss === "distill" ? teacherOf(opened, finetune, options) : undefined;
     const augment = augmentation(finetune, options.seed ?? 0);
-    const result = await train(model, trainerInput(finetune, losses, options), {
+    const result = await train(model, trainerInput(finetune, losses, { ...options, metrics }), {
       runtime,
       data: training,
       validation,
@@ -137,11 +141,17 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
         checkpoints: folderCheckpoints(finetune.checkpoint, { keep: finetune.keepCheckpoints }),
       }),
       resume: finetune.resume,
+      planOnly: options.dryRun,
       log,
       progress: options.progress,
       signal: options.signal,
     }).catch((error) => Promise.reject(nameFile(error, path)));
     await runtime.close();
+    const about = { input: { path, byteLength: opened.byteLength }, teacher: finetune.teacher, loss, training: result };
+    if (options.dryRun) {
+      const none = { targets: [], problems: [], drops: [] };
+      return { ...about, output: { path: output, byteLength: 0 }, ...none, ok: true, machine: await describeMachine() };
+    }
     const place = workspace.path("finetuned");
     const external = opened.external.length > 0 ? (options.externalData ?? true) : options.externalData;
     const files = writeModelFile(place, toOnnx(model), external === undefined ? {} : { externalData: external });
@@ -161,7 +171,7 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
         budgetMs: options.budgetMs ?? 3000,
         seed: options.seed ?? 0,
         browser: options.browser,
-        metrics: { ...options.metrics, fallback: options.maxDrop !== undefined },
+        metrics: { ...metrics, fallback: options.maxDrop !== undefined },
       };
       measured.push(await verifyFiles(job, { progress, signal, memory }));
     }
@@ -173,11 +183,8 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
     );
     const drops = options.maxDrop === undefined ? [] : judgeDrops(pairs, options.maxDrop);
     return {
-      input: { path, byteLength: opened.byteLength },
+      ...about,
       output: { path: output, byteLength: files.reduce((sum, { byteLength }) => sum + byteLength, 0) },
-      teacher: finetune.teacher,
-      loss,
-      training: result,
       targets: measured,
       problems,
       drops,

@@ -5,7 +5,7 @@
 import { concatenateTensors } from "../data/combine.ts";
 import type { Tensors } from "../runtime/runtime.ts";
 import type { DataSource, Sample } from "../step/data.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { Tensor } from "../tensor/tensor.ts";
 import { InputError } from "../util/errors.ts";
 import { createRandom, type Random, streamSeed } from "../util/random.ts";
 
@@ -29,6 +29,8 @@ export interface Batch {
   readonly labels: readonly unknown[];
   /** Indices of the samples in the source. */
   readonly indices: readonly number[];
+  /** Every sample stands in it this often, to fill a batch that the model fixes; it counts once. Default 1. */
+  readonly copies?: number;
   /** Where training is after it. */
   readonly after: Position;
   /** The last of its epoch. */
@@ -149,6 +151,42 @@ export async function* epochBatches(
     }
   }
   if (ready !== undefined) yield { ...ready, last: true };
+}
+
+/**
+ * For models that fix their batch: what is less than one is spread over batches of one sample each, repeated until it fills
+ * them. So every sample is measured exactly once, and its loss is its own.
+ */
+export async function* filledBatches(source: AsyncIterable<Batch>, batchSize: number): AsyncGenerator<Batch> {
+  for await (const batch of source) {
+    const count = batch.indices.length;
+    if (count === batchSize) {
+      yield batch;
+      continue;
+    }
+    for (const [i, index] of batch.indices.entries()) {
+      const sample = { inputs: rowsOf(batch.inputs, i, count), label: batch.labels[i] };
+      yield {
+        ...batch,
+        ...joinSamples(Array<Sample>(batchSize).fill(sample)),
+        indices: [index],
+        copies: batchSize,
+        last: batch.last && i === count - 1,
+      };
+    }
+  }
+}
+
+/** The i-th of `count` samples of a batch; scalars are all samples'. */
+function rowsOf(inputs: Tensors, i: number, count: number): Tensors {
+  const part = (tensor: Tensor): Tensor => {
+    if (tensor.dims.length === 0) return tensor;
+    const rows = tensor.dims[0]! / count;
+    const bytes = tensor.byteLength / count;
+    const own = Uint8Array.from(tensor.bytes().subarray(i * bytes, (i + 1) * bytes));
+    return Tensor.of(tensor.dtype, [rows, ...tensor.dims.slice(1)], own);
+  };
+  return Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, part(tensor)]));
 }
 
 /** The same items, each made while its predecessor is in use. */

@@ -28,6 +28,8 @@ export interface TrainContext {
   readonly log?: ((record: LogRecord) => void) | undefined;
   readonly hooks?: TrainHooks | undefined;
   readonly progress?: Progress | undefined;
+  /** Only say what would be trained, and what it takes: everything is checked and built, the model stays as it is. */
+  readonly planOnly?: boolean | undefined;
   /** Looked at between updates. A checkpoint is written before the signal's reason is thrown. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -51,6 +53,8 @@ export interface TrainResult {
   readonly memory: MemoryEstimate;
   /** Trained numbers. */
   readonly parameters: number;
-  /** What was decided for the user, one line each. */
+  /** What is trained, by its name in the model. */
+  readonly trained: readonly { readonly name: string; readonly dims: readonly number[] }[];
+  /** What was decided for the user, one line each: what is not trained, and why. */
   readonly notes: readonly string[];
 }

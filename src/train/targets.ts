@@ -12,19 +12,13 @@ import { Tensor } from "../tensor/tensor.ts";
 import { InputError, OptionError } from "../util/errors.ts";
 import type { Batch } from "./batches.ts";
 import type { LossOptions } from "./losses/losses.ts";
+import { textTargets } from "./text-targets.ts";
 
 /** Target names that mean the teacher's value: "teacher" the loss's own output, "teacher:NAME" any other. */
 const TEACHER = /^teacher(?::(.+))?$/;
 
-/** What labels are: indices of classes, texts of classes, or numbers like the output's. */
-const KINDS: Partial<Record<LossOptions["kind"], "classes" | "text">> = {
-  "cross-entropy": "classes",
-  nll: "classes",
-  ctc: "text",
-};
-
-/** Texts are as wide as a multiple of this, so that few programs serve all. */
-const TEXT_STEP = 8;
+/** Losses whose labels are indices of classes. CTC's are texts of them, all others' numbers like the output's. */
+const CLASSES: ReadonlySet<LossOptions["kind"]> = new Set<LossOptions["kind"]>(["cross-entropy", "nll"]);
 
 export interface Targets {
   /** Whether any loss asks the teacher. */
@@ -58,6 +52,11 @@ export function createTargets(
     opened ??= runtime.load({ bytes: joinChunks(encodeModel(toOnnx(withOutputs(teacher, shown)))) }, { threads });
     return opened;
   };
+  const release = async (): Promise<void> => {
+    const session = await opened;
+    opened = undefined;
+    await session?.release();
+  };
   const run = async (inputs: Tensors): Promise<Tensors> => (await session()).run(inputs);
   // Dimensions of outputs by those of inputs.
   const known = new Map<string, Tensors>();
@@ -70,6 +69,8 @@ export function createTargets(
       const outputs = fromTeacher ? await run(batch.inputs) : undefined;
       const like = outputs ?? known.get(key) ?? (await run(batch.inputs));
       if (fromLabels.length > 0) known.set(key, like);
+      // Dimensions are all that was asked for: a session holds on to the memory of its largest run.
+      if (!fromTeacher) await release();
       const targets: Record<string, Tensor> = {};
       for (const { loss, output, name } of asked) {
         if (name !== undefined) targets[loss.target] = like[name || output]!;
@@ -78,9 +79,7 @@ export function createTargets(
       }
       return { feeds: { ...batch.inputs, ...targets }, outputs };
     },
-    async release() {
-      await (await opened)?.release();
-    },
+    release,
   };
 }
 
@@ -128,11 +127,17 @@ function withOutputs(model: Model, names: ReadonlySet<string>): Model {
 
 /** Labels of a batch as the tensors that a loss takes. */
 function labelTargets(loss: LossOptions, output: readonly number[], batch: Batch): Record<string, Tensor> {
-  const rows = batch.labels.map((label, i) => numbersOf(label, loss, batch.indices[i]!));
-  if (KINDS[loss.kind] === "text") return texts(loss as Extract<LossOptions, { kind: "ctc" }>, rows, output, batch);
+  if (loss.kind === "ctc")
+    return textTargets(
+      loss,
+      batch.labels.map((label) => ownLabel(label, loss)),
+      output,
+      batch,
+    );
+  const rows = batch.labels.map((label, i) => numbersOf(label, loss, batch.indices[i] ?? batch.indices[0]!));
   const size = output.reduce((product, dim) => product * dim, 1);
   const all = rows.flat();
-  if (KINDS[loss.kind] === undefined) {
+  if (!CLASSES.has(loss.kind)) {
     requireCount(all.length, size, output, loss, batch);
     return { [loss.target]: Tensor.float32(output, all) };
   }
@@ -150,7 +155,7 @@ function labelTargets(loss: LossOptions, output: readonly number[], batch: Batch
     if (wrong !== undefined) {
       throw new InputError({
         area: "train",
-        subject: `sample ${batch.indices[i]}, label`,
+        subject: `sample ${batch.indices[i] ?? batch.indices[0]}, label`,
         problem: `expected a class from 0 to ${classes - 1}, as the model has ${classes}, got ${wrong}`,
         help: "Give --ignore-index (API: ignoreIndex) for labels that count for nothing, or another --loss.",
       });
@@ -159,8 +164,14 @@ function labelTargets(loss: LossOptions, output: readonly number[], batch: Batch
   return { [loss.target]: Tensor.int64(dims, all) };
 }
 
-function numbersOf(label: unknown, { kind, target }: LossOptions, index: number): readonly number[] {
-  const own = isRecord(label) && target in label ? label[target] : label;
+/** Labels may name what each loss compares with. */
+function ownLabel(label: unknown, { target }: LossOptions): unknown {
+  return isRecord(label) && target in label ? label[target] : label;
+}
+
+function numbersOf(label: unknown, loss: LossOptions, index: number): readonly number[] {
+  const { kind } = loss;
+  const own = ownLabel(label, loss);
   const numbers = labelNumbers(own);
   if (numbers !== undefined) return numbers;
   const none = own === undefined;
@@ -195,33 +206,4 @@ function requireCount(
     problem: `expected ${expected} numbers for [${dims.join(", ")}], as the loss ${kind} compares with, got ${got}`,
     help: "Labels must fit the model's output: see docs/training.md.",
   });
-}
-
-/** Texts of different lengths, filled up with blanks, and their lengths. */
-function texts(
-  { target, lengths, blank }: Extract<LossOptions, { kind: "ctc" }>,
-  rows: readonly (readonly number[])[],
-  output: readonly number[],
-  batch: Batch,
-): Record<string, Tensor> {
-  const classes = output.at(-1)!;
-  rows.forEach((row, i) => {
-    const wrong = row.find((label) => !(Number.isInteger(label) && label >= 0 && label < classes && label !== blank));
-    if (wrong === undefined) return;
-    throw new InputError({
-      area: "train",
-      subject: `sample ${batch.indices[i]}, label`,
-      problem: `expected classes from 0 to ${classes - 1} without the blank ${blank}, got ${wrong}`,
-    });
-  });
-  const longest = Math.max(1, ...rows.map((row) => row.length));
-  const width = Math.ceil(longest / TEXT_STEP) * TEXT_STEP;
-  const all = rows.flatMap((row) => [...row, ...Array<number>(width - row.length).fill(blank)]);
-  return {
-    [target]: Tensor.int64([rows.length, width], all),
-    [lengths]: Tensor.int64(
-      [rows.length],
-      rows.map((row) => row.length),
-    ),
-  };
 }

@@ -15,6 +15,7 @@ import {
   type Batch,
   type BatchOptions,
   epochBatches,
+  filledBatches,
   openReader,
   type Position,
   type SampleReader,
@@ -110,6 +111,10 @@ class Training {
   }
 
   async run(): Promise<TrainResult> {
+    if (this.#context.planOnly) {
+      await this.#open(undefined);
+      return this.#result("planned");
+    }
     const stored = await this.#stored();
     await this.#open(stored?.checkpoint);
     if (stored !== undefined) await this.#resume(stored.name, stored.checkpoint);
@@ -256,8 +261,10 @@ class Training {
   }
 
   async #firstBatch(reader: SampleReader = this.#data): Promise<Batch> {
-    const options = reader === this.#data ? this.#batchOptions() : this.#validationBatches();
-    for await (const batch of epochBatches(reader, { epoch: 0, index: 0, waiting: [] }, options)) return batch;
+    const start = { epoch: 0, index: 0, waiting: [] };
+    const batches =
+      reader === this.#data ? epochBatches(reader, start, this.#batchOptions()) : this.#validationPass(reader);
+    for await (const batch of batches) return batch;
     return this.#refuseEmpty();
   }
 
@@ -276,8 +283,13 @@ class Training {
   }
 
   #validationBatches(): BatchOptions {
-    const lastBatch = this.#fixed !== undefined && this.#validation!.length >= this.#batchSize ? "drop" : "keep";
-    return { seed: 0, batchSize: this.#batchSize, lastBatch, shuffle: false };
+    return { seed: 0, batchSize: this.#batchSize, lastBatch: "keep", shuffle: false };
+  }
+
+  /** All validation samples, each once. */
+  #validationPass(reader: SampleReader): AsyncGenerator<Batch> {
+    const batches = epochBatches(reader, { epoch: 0, index: 0, waiting: [] }, this.#validationBatches());
+    return this.#fixed === undefined ? batches : filledBatches(batches, this.#batchSize);
   }
 
   async #resume(name: string, checkpoint: Checkpoint): Promise<void> {
@@ -393,8 +405,7 @@ class Training {
     const metric = this.#metric;
     if (reader === undefined || metric === undefined) return;
     const { signal, progress, hooks } = this.#context;
-    const batches = (): AsyncIterable<Batch> =>
-      ahead(epochBatches(reader, { epoch: 0, index: 0, waiting: [] }, this.#validationBatches()));
+    const batches = (): AsyncIterable<Batch> => ahead(this.#validationPass(reader));
     const measured = await validateOn(batches, {
       metric,
       count: reader.length,
@@ -487,6 +498,9 @@ class Training {
       samplesPerSecond: this.#speed(),
       memory: this.#program.memory,
       parameters: this.#parameters(),
+      trained: this.#program.state
+        .filter(({ kind }) => kind === "parameter")
+        .map(({ name, initial }) => ({ name, dims: initial.dims })),
       notes: [...this.#notes, ...this.#program.notes],
     };
   }
