@@ -1,0 +1,99 @@
+/**
+ * @file Runs bench/peers/js/page.js in a headless Chromium of its own for each measurement, over a server of this process whose page is
+ * cross-origin isolated: WASM may have threads there.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { extname, resolve as resolvePath, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { findOrt, moduleFile, ortFile, type ServedFile } from "../../src/runtime/browser/files.ts";
+import { findBrowser } from "../../src/runtime/browser/find.ts";
+import { type JsSpec, type Measured, timeLimit, tooSlow } from "./js-spec.ts";
+
+const JS = fileURLToPath(new URL("./js/", import.meta.url));
+
+/** No updates, no accounts, and a graphics card in software: SwiftShader for WebGL and WebGPU alike. */
+const FLAGS = [
+  "--no-sandbox",
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--use-angle=swiftshader",
+  "--enable-unsafe-swiftshader",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--no-first-run",
+] as const;
+
+const HEADERS = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+  "Cache-Control": "no-store",
+} as const;
+
+const TYPES: Readonly<Record<string, string>> = { ".js": "text/javascript", ".wasm": "application/wasm" };
+
+async function served(path: string, program: Uint8Array | undefined): Promise<ServedFile | undefined> {
+  if (path === "/") return { type: "text/html", body: "<!doctype html><title>bench</title>" };
+  if (path === "/program" && program !== undefined) return { type: "application/octet-stream", body: program };
+  if (path.startsWith("/tersor/")) return moduleFile(path.slice("/tersor/".length));
+  if (path.startsWith("/ort/")) return ortFile(findOrt(), path.slice("/ort/".length));
+  const file = resolvePath(JS, path.slice("/js/".length));
+  const type = TYPES[extname(file)];
+  if (!path.startsWith("/js/") || !file.startsWith(resolvePath(JS) + sep) || type === undefined || !existsSync(file))
+    return;
+  return { type, body: readFileSync(file) };
+}
+
+function startServer(program: Uint8Array | undefined): Promise<Server> {
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? "/", "http://localhost");
+    served(pathname, program).then(
+      (file) => {
+        if (file === undefined) response.writeHead(404).end();
+        else response.writeHead(200, { ...HEADERS, "Content-Type": file.type }).end(file.body);
+      },
+      (error: unknown) => response.writeHead(500).end(String(error)),
+    );
+  });
+  return new Promise((done) => server.listen(0, "127.0.0.1", () => done(server)));
+}
+
+/**
+ * One measurement in a fresh browser.
+ * @param program What Tersor's page fetches: a frame.
+ * @returns a sentence where it failed.
+ */
+export async function runInChromium(spec: JsSpec, program?: Uint8Array): Promise<Measured | string> {
+  const server = await startServer(program);
+  const browser = await chromium.launch({ executablePath: findBrowser(), args: [...FLAGS] });
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<string>((resolve) => {
+    timer = setTimeout(() => resolve(tooSlow(spec)), 1000 * timeLimit(spec));
+  });
+  try {
+    const page = await browser.newPage();
+    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    const run = page
+      .evaluate(async (given) => {
+        const url = "/js/page.js";
+        const { run: start } = (await import(url)) as { run(spec: unknown): Promise<Measured> };
+        return start(given);
+      }, spec)
+      .catch((error: unknown) => sentence(error));
+    return await Promise.race([run, late]);
+  } finally {
+    clearTimeout(timer);
+    await browser.close();
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+/** The first line, without what playwright puts before it. */
+function sentence(error: unknown): string {
+  const line = (error instanceof Error ? error.message : String(error)).split("\n")[0]!;
+  return line.replace(/^page\.evaluate: (Error: )?/, "").slice(0, 200);
+}
