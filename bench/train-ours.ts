@@ -20,12 +20,18 @@ import { checkedSpeed } from "./peers/js-spec.ts";
 import { quantile } from "./report.ts";
 import { NETS, type Net } from "./training-nets.ts";
 
+export interface OwnSpeed {
+  /** One over the median step. */
+  readonly stepsPerSecond: number;
+  /** Of processor time, per step. */
+  readonly processorMs: number | undefined;
+}
+
 export interface Ours {
   readonly runtime: string;
   /** Numbers in the net's parameters. */
   readonly parameters: number;
-  /** Steps per second: one over the median step. */
-  run(seconds: number): Promise<number>;
+  run(seconds: number): Promise<OwnSpeed>;
   release(): Promise<void>;
 }
 
@@ -87,6 +93,7 @@ export async function oursInNode(name: string, threads: number, ways: WayCache):
     parameters,
     async run(seconds) {
       const times: number[] = [];
+      const spent = processorTime();
       const end = performance.now() + 1000 * seconds;
       while (performance.now() < end) {
         const start = performance.now();
@@ -94,7 +101,7 @@ export async function oursInNode(name: string, threads: number, ways: WayCache):
         times.push(performance.now() - start);
         if (!Number.isFinite(loss)) throw new Error(`bench: expected a loss, got ${loss}`);
       }
-      return 1000 / quantile(times);
+      return { stepsPerSecond: 1000 / quantile(times), processorMs: (processorTime() - spent) / times.length };
     },
     release: () => state.release(),
   };
@@ -118,9 +125,12 @@ export async function oursInChromium(name: string, threads: number, ways: WayCac
     parameters,
     async run(seconds) {
       const spec = { library: "tersor", backend: "wasm", net: name, threads, seconds, limit: 60 } as const;
-      const speed = checkedSpeed(await runInChromium(spec, frame), parameters);
-      if (typeof speed === "string") throw new Error(`bench: ${name}, Tersor in Chromium: ${speed}`);
-      return speed;
+      const measured = await runInChromium(spec, frame);
+      const stepsPerSecond = checkedSpeed(measured, parameters);
+      if (typeof stepsPerSecond === "string" || typeof measured === "string") {
+        throw new Error(`bench: ${name}, Tersor in Chromium: ${stepsPerSecond}`);
+      }
+      return { stepsPerSecond, processorMs: measured.processorMs };
     },
     release: async () => {},
   };

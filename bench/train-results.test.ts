@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { checkedSpeed } from "./peers/js-spec.ts";
-import { mergeRows, ratioOf, type TrainRow } from "./train-results.ts";
+import { mergeRows, processorRatioOf, ratioOf, type TrainRow } from "./train-results.ts";
 
 const ORDER = { peers: ["torch", "tfjs-node"], nets: ["mlp", "lenet5"] };
 
@@ -37,6 +37,9 @@ it("replaces rows of the same net, threads and peer, and keeps the others", () =
 it("compares with the best mode that ran", () => {
   expect(ratioOf(6, { eager: 2, compile: 3, "eager-channels-last": "no images" })).toBe(2);
   expect(ratioOf(6, { wasm: "has one thread" })).toBeUndefined();
+  expect(processorRatioOf({ tersor: 4, wasm: 10, cpu: 8 })).toBe(2);
+  expect(processorRatioOf({ tersor: 4 })).toBeUndefined();
+  expect(processorRatioOf({ wasm: 10 })).toBeUndefined();
 });
 
 it("takes no speed of another net, or of one that does not train", () => {

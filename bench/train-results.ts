@@ -15,6 +15,13 @@ export interface TrainRow {
   /** Tersor's ÷ the peer's best mode, per round; empty where no mode ran. */
   readonly ratios: readonly number[];
   readonly ratio: number | null;
+  /**
+   * Milliseconds of processor time per step, of Tersor and of the modes, all threads together; means of the last round. With one thread they
+   * compare even on a busy machine.
+   */
+  readonly processorMs?: Readonly<Record<string, number>>;
+  /** The least of the modes' ÷ Tersor's; with one thread only. */
+  readonly processorRatio?: number;
   readonly versions: Readonly<Record<string, string>>;
   readonly seconds: number;
   readonly rounds: number;
@@ -43,6 +50,12 @@ export function mergeRows(
       a.threads - b.threads ||
       place(order.nets, a.net) - place(order.nets, b.net),
   );
+}
+
+/** The least of the modes' ÷ Tersor's. */
+export function processorRatioOf({ tersor, ...modes }: Readonly<Record<string, number>>): number | undefined {
+  const least = Math.min(...Object.values(modes));
+  return tersor !== undefined && Number.isFinite(least) ? least / tersor : undefined;
 }
 
 /** Tersor's ÷ the best of the modes; undefined where none ran. */

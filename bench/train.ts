@@ -17,7 +17,7 @@ import type { WayCache } from "../src/autodiff/time-ways.ts";
 import { choosePeers, type Modes, PEERS, type TrainingPeer } from "./peers/training-peers.ts";
 import { formatTable, machine, quantile } from "./report.ts";
 import { type Ours, oursInChromium, oursInNode } from "./train-ours.ts";
-import { mergeRows, ratioOf, type TrainRow } from "./train-results.ts";
+import { mergeRows, processorRatioOf, ratioOf, type TrainRow } from "./train-results.ts";
 import { NETS } from "./training-nets.ts";
 
 const { values: flags } = parseArgs({
@@ -66,6 +66,7 @@ interface Measurement {
   readonly peer: TrainingPeer;
   readonly tersor: number[];
   readonly rounds: Modes[];
+  processorMs: Record<string, number>;
   versions: TrainRow["versions"];
 }
 
@@ -77,14 +78,19 @@ async function measure(
   peers: readonly TrainingPeer[],
 ): Promise<TrainRow[]> {
   const own: Ours = await (platform === "node" ? oursInNode : oursInChromium)(net, threads, ways);
-  const all = peers.map((peer): Measurement => ({ peer, tersor: [], rounds: [], versions: {} }));
+  const all = peers.map((peer): Measurement => ({ peer, tersor: [], rounds: [], processorMs: {}, versions: {} }));
   for (let round = 0; round < rounds; round++) {
     const mine = await own.run(seconds);
     for (const one of all) {
       const before = one.rounds.at(-1) ?? {};
       const { parameters } = own;
-      const { modes, versions } = await one.peer.run({ net, threads, seconds, limit, parameters, before });
-      one.tersor.push(mine);
+      const {
+        modes,
+        versions,
+        processorMs = {},
+      } = await one.peer.run({ net, threads, seconds, limit, parameters, before });
+      one.tersor.push(mine.stepsPerSecond);
+      if (mine.processorMs !== undefined) one.processorMs = { tersor: mine.processorMs, ...processorMs };
       one.rounds.push(modes);
       one.versions = { ...one.versions, ...versions };
     }
@@ -101,6 +107,7 @@ function rowOf(net: string, threads: number, runtime: string, measured: Measurem
     return [mode, numbers.length > 0 ? quantile(numbers) : values[0]!] as const;
   });
   const ratios = measured.rounds.flatMap((round, i) => ratioOf(measured.tersor[i]!, round) ?? []);
+  const processorRatio = threads === 1 ? processorRatioOf(measured.processorMs) : undefined;
   const { load, date } = machine();
   return {
     net,
@@ -111,6 +118,8 @@ function rowOf(net: string, threads: number, runtime: string, measured: Measurem
     modes: Object.fromEntries(modes),
     ratios,
     ratio: ratios.length > 0 ? quantile(ratios) : null,
+    processorMs: measured.processorMs,
+    processorRatio,
     versions: measured.versions,
     seconds,
     rounds,
@@ -144,7 +153,7 @@ for (const { name } of peers) {
   console.log(`\n${name}; Tersor with ${rows[0]?.runtime}`);
   console.log(
     formatTable(
-      rows.map(({ net, threads, tersor, modes, ratio }) => ({
+      rows.map(({ net, threads, tersor, modes, ratio, processorRatio }) => ({
         net,
         threads,
         "steps/s": tersor.toFixed(1),
@@ -155,6 +164,7 @@ for (const { name } of peers) {
           }),
         ),
         ratio: ratio?.toFixed(2) ?? "-",
+        "by processor time": processorRatio?.toFixed(2) ?? "-",
         ...(name === "torch" && { floor: verdict(ratio ?? 0) }),
       })),
     ),
@@ -180,7 +190,7 @@ if (flags.write && !flags.alone) {
     optimizer: "SGD, momentum 0.9",
     loss: "cross-entropy",
     units:
-      "steps per second, median over rounds of 1 / median step; ratio: ours / the best mode of the peer in the same round",
+      "steps per second, median over rounds of 1 / median step; ratio: ours / the best mode of the peer in the same round; processorMs: milliseconds of processor time per step, which do not mind what else the machine does",
   };
   const order = { peers: PEERS.map(({ name }) => name), nets: Object.keys(NETS) };
   const all = mergeRows(before, results, order);

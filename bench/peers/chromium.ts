@@ -1,5 +1,5 @@
 /**
- * @file Runs bench/peers/js/page.js in a headless Chromium of its own for each measurement, over a server of this process whose page is
+ * @file Runs bench/peers/js/page-worker.js in a headless Chromium of its own for each measurement, over a server of this process whose page is
  * cross-origin isolated: WASM may have threads there.
  */
 import { existsSync, readFileSync } from "node:fs";
@@ -11,6 +11,7 @@ import { chromium } from "playwright-core";
 import { findOrt, moduleFile, ortFile, type ServedFile } from "../../src/runtime/browser/files.ts";
 import { findBrowser } from "../../src/runtime/browser/find.ts";
 import { type JsSpec, type Measured, timeLimit, tooSlow } from "./js-spec.ts";
+import { processorTimeOf } from "./process-tree.ts";
 
 const JS = fileURLToPath(new URL("./js/", import.meta.url));
 
@@ -21,6 +22,10 @@ const FLAGS = [
   "--use-webgpu-adapter=swiftshader",
   "--use-angle=swiftshader",
   "--enable-unsafe-swiftshader",
+  // A page that nobody looks at has its main thread, but not its workers, at a lower priority: unfair to who computes in the former.
+  "--disable-renderer-backgrounding",
+  "--disable-backgrounding-occluded-windows",
+  "--disable-background-timer-throttling",
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
@@ -35,9 +40,21 @@ const HEADERS = {
 
 const TYPES: Readonly<Record<string, string>> = { ".js": "text/javascript", ".wasm": "application/wasm" };
 
-async function served(path: string, program: Uint8Array | undefined): Promise<ServedFile | undefined> {
+interface Page {
+  readonly program: Uint8Array | undefined;
+  /** Of the browser, once it is started. */
+  pid: number | undefined;
+}
+
+async function served(path: string, { program, pid }: Page): Promise<ServedFile | undefined> {
   if (path === "/") return { type: "text/html", body: "<!doctype html><title>bench</title>" };
   if (path === "/program" && program !== undefined) return { type: "application/octet-stream", body: program };
+  if (path === "/processor-time") {
+    return {
+      type: "application/json",
+      body: JSON.stringify({ ms: pid === undefined ? undefined : processorTimeOf(pid) }),
+    };
+  }
   if (path.startsWith("/tersor/")) return moduleFile(path.slice("/tersor/".length));
   if (path.startsWith("/ort/")) return ortFile(findOrt(), path.slice("/ort/".length));
   const file = resolvePath(JS, path.slice("/js/".length));
@@ -47,10 +64,10 @@ async function served(path: string, program: Uint8Array | undefined): Promise<Se
   return { type, body: readFileSync(file) };
 }
 
-function startServer(program: Uint8Array | undefined): Promise<Server> {
+function startServer(page: Page): Promise<Server> {
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
-    served(pathname, program).then(
+    served(pathname, page).then(
       (file) => {
         if (file === undefined) response.writeHead(404).end();
         else response.writeHead(200, { ...HEADERS, "Content-Type": file.type }).end(file.body);
@@ -67,8 +84,11 @@ function startServer(program: Uint8Array | undefined): Promise<Server> {
  * @returns a sentence where it failed.
  */
 export async function runInChromium(spec: JsSpec, program?: Uint8Array): Promise<Measured | string> {
-  const server = await startServer(program);
-  const browser = await chromium.launch({ executablePath: findBrowser(), args: [...FLAGS] });
+  const served: Page = { program, pid: undefined };
+  const server = await startServer(served);
+  const started = await chromium.launchServer({ executablePath: findBrowser(), args: [...FLAGS] });
+  served.pid = started.process().pid;
+  const browser = await chromium.connect(started.wsEndpoint());
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<string>((resolve) => {
     timer = setTimeout(() => resolve(tooSlow(spec)), 1000 * timeLimit(spec));
@@ -77,16 +97,21 @@ export async function runInChromium(spec: JsSpec, program?: Uint8Array): Promise
     const page = await browser.newPage();
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
     const run = page
-      .evaluate(async (given) => {
-        const url = "/js/page.js";
-        const { run: start } = (await import(url)) as { run(spec: unknown): Promise<Measured> };
-        return start(given);
+      .evaluate((given) => {
+        const worker = new Worker("/js/page-worker.js", { type: "module" });
+        return new Promise<Measured>((resolve, reject) => {
+          worker.onmessage = ({ data }) =>
+            data.error === undefined ? resolve(data.result) : reject(new Error(data.error));
+          worker.onerror = ({ message }) => reject(new Error(message));
+          worker.postMessage(given);
+        });
       }, spec)
       .catch((error: unknown) => sentence(error));
     return await Promise.race([run, late]);
   } finally {
     clearTimeout(timer);
     await browser.close();
+    await started.kill();
     server.closeAllConnections();
     server.close();
   }

@@ -14,6 +14,8 @@ export interface JsSpec {
 
 export interface Measured {
   readonly stepsPerSecond: number;
+  /** Milliseconds of processor time per step, all threads together; undefined where the system does not tell. */
+  readonly processorMs?: number;
   readonly steps: number;
   /** Of the first and the last step. */
   readonly losses: readonly [number, number];

@@ -25,6 +25,8 @@ export interface PeerTask {
 
 export interface PeerReply {
   readonly modes: Modes;
+  /** Milliseconds of processor time per step, by mode. */
+  readonly processorMs?: Readonly<Record<string, number>>;
   readonly versions: Readonly<Record<string, string>>;
 }
 
@@ -88,6 +90,7 @@ function jsPeer(name: string, platform: TrainingPeer["platform"], backends: read
     async run({ net, threads, seconds, limit, parameters, before }) {
       const modes: Record<string, number | string> = {};
       const versions: Record<string, string> = {};
+      const processorMs: Record<string, number> = {};
       for (const { library, backend, insteadOf, needs, ...own } of backends) {
         const spec: JsSpec = { library, backend, net, threads, seconds, limit };
         const all = availableParallelism();
@@ -99,10 +102,12 @@ function jsPeer(name: string, platform: TrainingPeer["platform"], backends: read
         else {
           const measured = platform === "node" ? await runInNode(spec) : await runInChromium(spec);
           modes[backend] = checkedSpeed(measured, parameters);
-          if (typeof measured !== "string" && measured.version !== undefined) versions[library] = measured.version;
+          if (typeof measured === "string" || typeof modes[backend] === "string") continue;
+          if (measured.version !== undefined) versions[library] = measured.version;
+          if (measured.processorMs !== undefined) processorMs[backend] = measured.processorMs;
         }
       }
-      return { modes, versions };
+      return { modes, processorMs, versions };
     },
   };
 }

@@ -28,6 +28,9 @@ async function jax() {
 }
 
 const { training, version } = await (spec.library === "tfjs" ? tfjs() : jax());
-const result = await measure(training.step, spec);
+const result = await measure(training.step, spec, async () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+});
 console.log(JSON.stringify({ ...result, parameters: training.parameters, version }));
 process.exit(0);

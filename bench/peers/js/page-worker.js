@@ -1,24 +1,15 @@
 /**
- * @file Measures one framework, or Tersor, with one net in a page. Runs in the browser; bench/peers/chromium.ts serves it.
+ * @file Measures one framework, or Tersor, with one net in a worker of a page, started by bench/peers/chromium.ts. In a worker, because
+ * jax-js computes in workers of its own, and the system may give those more time than a page.
  */
 import { measure } from "./measure.js";
 
-/** Frameworks whose bundles set a global. */
-function script(url) {
-  return new Promise((resolve, reject) => {
-    const element = document.createElement("script");
-    element.src = url;
-    element.onload = resolve;
-    element.onerror = () => reject(new Error(`${url} did not load`));
-    document.head.append(element);
-  });
-}
-
 async function tfjs({ backend, net, threads }) {
-  await script("/js/node_modules/@tensorflow/tfjs/dist/tf.min.js");
+  await import("/js/node_modules/@tensorflow/tfjs/dist/tf.min.js");
+  // Its bundles set a global.
   const tf = globalThis.tf;
   if (backend === "wasm") {
-    await script("/js/node_modules/@tensorflow/tfjs-backend-wasm/dist/tf-backend-wasm.min.js");
+    await import("/js/node_modules/@tensorflow/tfjs-backend-wasm/dist/tf-backend-wasm.min.js");
     tf.wasm.setWasmPaths("/js/node_modules/@tensorflow/tfjs-backend-wasm/dist/");
     tf.wasm.setThreadsCount(threads);
   }
@@ -67,7 +58,15 @@ async function tersor({ threads }) {
 
 const CREATE = { tfjs, jax, tersor };
 
-export async function run(spec) {
+async function run(spec) {
   const training = await CREATE[spec.library](spec);
-  return { ...(await measure(training.step, spec)), parameters: training.parameters };
+  const processorTime = async () => (await (await fetch("/processor-time")).json()).ms;
+  return { ...(await measure(training.step, spec, processorTime)), parameters: training.parameters };
 }
+
+addEventListener("message", ({ data }) => {
+  run(data).then(
+    (result) => postMessage({ result }),
+    (error) => postMessage({ error: String(error?.message ?? error) }),
+  );
+});
