@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { checkedSpeed } from "./peers/js-spec.ts";
+import { checkedSpeed, sentence } from "./peers/js-spec.ts";
 import { mergeRows, processorRatioOf, ratioOf, type TrainRow } from "./train-results.ts";
 
 const ORDER = { peers: ["torch", "tfjs-node"], nets: ["mlp", "lenet5"] };
@@ -40,6 +40,14 @@ it("compares with the best mode that ran", () => {
   expect(processorRatioOf({ tersor: 4, wasm: 10, cpu: 8 })).toBe(2);
   expect(processorRatioOf({ tersor: 4 })).toBeUndefined();
   expect(processorRatioOf({ wasm: 10 })).toBeUndefined();
+});
+
+it("says in a sentence why a peer did not run", () => {
+  const missing = "Kernel 'Conv2DBackpropFilter' not registered for backend 'wasm'";
+  const said = "has no kernel Conv2DBackpropFilter, which the gradient needs";
+  expect(sentence(`ended with status 7: Error: ${missing}`)).toBe(said);
+  expect(sentence(`page.evaluate: Error: ${missing}\n    at run`)).toBe(said);
+  expect(sentence("page.evaluate: Error: out of memory\nat x")).toBe("out of memory");
 });
 
 it("takes no speed of another net, or of one that does not train", () => {

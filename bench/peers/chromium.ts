@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { findOrt, moduleFile, ortFile, type ServedFile } from "../../src/runtime/browser/files.ts";
 import { findBrowser } from "../../src/runtime/browser/find.ts";
-import { type JsSpec, type Measured, timeLimit, tooSlow } from "./js-spec.ts";
+import { type JsSpec, type Measured, sentence, timeLimit, tooSlow } from "./js-spec.ts";
 import { processorTimeOf } from "./process-tree.ts";
 
 const JS = fileURLToPath(new URL("./js/", import.meta.url));
@@ -106,7 +106,7 @@ export async function runInChromium(spec: JsSpec, program?: Uint8Array): Promise
           worker.postMessage(given);
         });
       }, spec)
-      .catch((error: unknown) => sentence(error));
+      .catch((error: unknown) => sentence(error instanceof Error ? error.message : String(error)));
     return await Promise.race([run, late]);
   } finally {
     clearTimeout(timer);
@@ -115,10 +115,4 @@ export async function runInChromium(spec: JsSpec, program?: Uint8Array): Promise
     server.closeAllConnections();
     server.close();
   }
-}
-
-/** The first line, without what playwright puts before it. */
-function sentence(error: unknown): string {
-  const line = (error instanceof Error ? error.message : String(error)).split("\n")[0]!;
-  return line.replace(/^page\.evaluate: (Error: )?/, "").slice(0, 200);
 }

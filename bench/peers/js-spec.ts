@@ -30,6 +30,13 @@ export const timeLimit = ({ limit }: JsSpec): number => limit + GRACE;
 
 export const tooSlow = (spec: JsSpec): string => `not two steps in ${timeLimit(spec)} s`;
 
+/** Why a measurement failed: the error's first line, without what was put before it on the way. */
+export function sentence(error: string): string {
+  const line = error.split("\n")[0]!.replace(/^(ended with status \d+|page\.evaluate): (Error: )?/, "");
+  const [, kernel] = /Kernel '(\w+)' not registered/.exec(line) ?? [];
+  return kernel === undefined ? line.slice(0, 200) : `has no kernel ${kernel}, which the gradient needs`;
+}
+
 /** Steps per second, or a sentence where the net is not the same one, or does not train. */
 export function checkedSpeed(measured: Measured | string, parameters: number): number | string {
   if (typeof measured === "string") return measured;

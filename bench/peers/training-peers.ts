@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { whyNoBrowser } from "../../src/runtime/browser/chromium.ts";
 import { runChild } from "../child-process.ts";
 import { runInChromium } from "./chromium.ts";
-import { checkedSpeed, type JsSpec, type Measured, timeLimit, tooSlow } from "./js-spec.ts";
+import { checkedSpeed, type JsSpec, type Measured, sentence, timeLimit, tooSlow } from "./js-spec.ts";
 
 /** Steps per second by mode; a sentence where there are none. */
 export type Modes = Readonly<Record<string, number | string>>;
@@ -96,7 +96,8 @@ function jsPeer(name: string, platform: TrainingPeer["platform"], backends: read
         const all = availableParallelism();
         if (insteadOf !== undefined && typeof modes[insteadOf] === "number") continue;
         if (typeof before[backend] === "string") modes[backend] = before[backend];
-        else if (needs !== undefined && !installed(needs)) modes[backend] = `${needs} could not be installed`;
+        else if (needs !== undefined && !installed(needs))
+          modes[backend] = `${needs} is not installed: its script downloads a native library`;
         else if (own.threads === "one" && threads !== 1) modes[backend] = "has one thread";
         else if (own.threads === "all" && threads !== all) modes[backend] = `always has all ${all} processors`;
         else {
@@ -118,9 +119,7 @@ async function runInNode(spec: JsSpec): Promise<Measured | string> {
   const args = [path("./js/node.js"), JSON.stringify(spec)];
   const reply = await runChild<Measured>(process.execPath, args, { timeoutMs: 1000 * timeLimit(spec) });
   if (!("error" in reply)) return reply;
-  return reply.error.startsWith("took more")
-    ? tooSlow(spec)
-    : reply.error.replace(/^ended with status 1: (Error: )?/, "");
+  return reply.error.startsWith("took more") ? tooSlow(spec) : sentence(reply.error);
 }
 
 const tfjs = (backend: string, threads: Backend["threads"], more: Partial<Backend> = {}): Backend => ({
