@@ -31,9 +31,12 @@ import { appendUpdate, type Trained, type Update } from "./update.ts";
 
 /**
  * Session options for the models of a program: without VNNI, 8-bit products of a fake-quantized graph would saturate in
- * the middle of training.
+ * the middle of training. Threads that wait sleep: spinning, they take the processor from whoever prepares the next batch,
+ * and where other programs run, too, steps take up to twice as long.
  */
-export const TRAINING_SESSION = { config: { "session.disable_quant_qdq": "1" } } as const;
+export const TRAINING_SESSION = {
+  config: { "session.disable_quant_qdq": "1", "session.intra_op.allow_spinning": "0" },
+} as const;
 
 /**
  * The graphs that train a model on batches of the sample batch's dimensions. `model` stays as it is.
