@@ -32,9 +32,13 @@ import { appendUpdate, type Trained, type Update } from "./update.ts";
 /**
  * Session options for the models of a program: without VNNI, 8-bit products of a fake-quantized graph would saturate in
  * the middle of training. A plan of memory doubles what a step takes (PP-OCRv4 recognition, batch 8: 2.0 GB instead of
- * 1.1), and makes it no faster.
+ * 1.1), and makes it no faster. Threads that wait sleep: spinning, they take the processor from whoever prepares the next
+ * batch, and where other programs run, too, steps take up to twice as long.
  */
-export const TRAINING_SESSION = { config: { "session.disable_quant_qdq": "1" }, memoryPlan: false } as const;
+export const TRAINING_SESSION = {
+  config: { "session.disable_quant_qdq": "1", "session.intra_op.allow_spinning": "0" },
+  memoryPlan: false,
+} as const;
 
 /**
  * The graphs that train a model on batches of the sample batch's dimensions. `model` stays as it is.

@@ -103,6 +103,7 @@ export function appendUpdate(
         b: own,
         parameter: value,
         gradient: gradients[i]!,
+        exclusive: gradients.filter((other) => other === gradients[i]).length === 1,
         decayed: options.updateMasked ? value : masked,
         weightDecay: group?.weightDecay ?? options.optimizer.weightDecay,
         rate: factor === 1 ? rate : once(`rate ${factor}`, () => b.scale(rate, factor)),
