@@ -114,6 +114,17 @@ export { type Checkpoint, type CheckpointStore, memoryCheckpoints } from "./trai
 export type { TrainContext, TrainResult } from "./train/context.ts";
 export { DivergenceError } from "./train/divergence.ts";
 export type { LogRecord, StepInfo, TrainHooks } from "./train/events.ts";
+export { type GradientCriterion, type ImportanceOptions, importance } from "./train/importance.ts";
+export { pruneAndTrain } from "./train/prune-and-train.ts";
+export {
+  type PruneAndTrainInput,
+  type PruneAndTrainOptions,
+  type PruneInput,
+  type PruneOptions,
+  pruneAndTrainOptions,
+  pruneOptions,
+} from "./train/prune-options.ts";
+export type { Pruning } from "./train/pruner.ts";
 export { train } from "./train/trainer.ts";
 export { type TrainerInput, type TrainerOptions, trainerOptions } from "./train/trainer-options.ts";
 export type { Validation } from "./train/validate.ts";
