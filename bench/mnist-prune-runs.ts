@@ -127,7 +127,7 @@ export interface Way {
 
 const cubic = { kind: "cubic" } as const;
 
-/** Each differs from the first in one thing; what won in each is put together in `combined`. */
+/** Each differs from the first in one thing; the last ones put several together. */
 export const WAYS: Readonly<Record<string, Way>> = {
   magnitude: { prune: { schedule: cubic } },
   lamp: { prune: { schedule: cubic, criterion: "lamp" } },
@@ -144,6 +144,12 @@ export const WAYS: Readonly<Record<string, Way>> = {
   surgery: { prune: { schedule: { ...cubic, every: 50 }, regrowth: { kind: "surgery" } } },
   "gradient-regrowth": { prune: { schedule: cubic, regrowth: { kind: "gradient" }, batches: 4 } },
   distill: { prune: { schedule: cubic }, distill: true },
+  "lamp-distill": { prune: { schedule: cubic, criterion: "lamp" }, distill: true },
+  "surgery-distill": { prune: { schedule: { ...cubic, every: 50 }, regrowth: { kind: "surgery" } }, distill: true },
+  "lamp-surgery-distill": {
+    prune: { schedule: { ...cubic, every: 50 }, criterion: "lamp", regrowth: { kind: "surgery" } },
+    distill: true,
+  },
 };
 
 /** Of the final table, beside the winner. Zhu & Gupta prune every layer alike. */

@@ -39,6 +39,7 @@ const { values: flags } = parseArgs({
   },
 });
 const threads = Number(flags.threads);
+const SMALL = "small dense net";
 const WORK = fileURLToPath(new URL("../.bench/mnist-prune", import.meta.url));
 const FILE = fileURLToPath(new URL("./results/mnist-prune.json", import.meta.url));
 
@@ -160,40 +161,42 @@ function pruneInput(way: Way, name: string, model: Model, ratio: number): PruneI
   return { ...way.prune, amount, layers };
 }
 
-/** Prunes by one way and keeps the figures. */
+/** Where a run's figures go: what is compared has no test error. */
+interface Place {
+  readonly name: string;
+  readonly net: Net;
+  readonly table: string;
+  readonly label: string;
+}
+
+/** Prunes one seed by one way and keeps the figures. */
 async function prune(
-  name: string,
-  net: Net,
-  table: string,
-  label: string,
+  { name, net, table, label }: Place,
   way: Way,
   ratio: number,
   epochs: number,
-  count: number,
+  seed: number,
 ): Promise<void> {
-  const test = table === name;
-  for (let seed = 1; seed <= count; seed++) {
-    const done = tables()[table]?.[label]?.seeds ?? [];
-    if (done.some((one) => one.seed === seed)) continue;
-    const teacher = await denseNet(name, net, seed);
-    const model = way.fresh ? build(net.module, seed) : await denseNet(name, net, seed);
-    const options = {
-      ...net.pruning,
-      losses: lossesOf(way),
-      epochs,
-      prune: pruneInput(way, name, model, ratio),
-    } satisfies TrainerInput & { prune: PruneInput };
-    const id = `${table}-${label}-${seed}`.replaceAll(/[^\w-]/g, "_");
-    const result = await run(id, net, seed, (context) =>
-      pruneAndTrain(model, { ...options, seed, threads }, { ...context, ...(way.distill && { teacher }) }),
-    );
-    const entry = await measure(model, seed, result, test);
-    save(table, label, options, [...done, entry]);
-    const tested = entry.testError === undefined ? "" : `, test ${entry.testError.toFixed(2)} %`;
-    console.log(
-      `${table}, ${label}, seed ${seed}: validation ${entry.validationError.toFixed(2)} %${tested}, ${entry.parameters} parameters, ${entry.seconds} s`,
-    );
-  }
+  const known = (): readonly SeedResult[] => tables()[table]?.[label]?.seeds ?? [];
+  if (known().some((one) => one.seed === seed)) return;
+  const teacher = await denseNet(name, net, seed);
+  const model = way.fresh ? build(net.module, seed) : await denseNet(name, net, seed);
+  const options = {
+    ...net.pruning,
+    losses: lossesOf(way),
+    epochs,
+    prune: pruneInput(way, name, model, ratio),
+  } satisfies TrainerInput & { prune: PruneInput };
+  const id = `${table}-${label}-${seed}`.replaceAll(/[^\w-]/g, "_");
+  const result = await run(id, net, seed, (context) =>
+    pruneAndTrain(model, { ...options, seed, threads }, { ...context, ...(way.distill && { teacher }) }),
+  );
+  const entry = await measure(model, seed, result, table === name);
+  save(table, label, options, [...known(), entry]);
+  const tested = entry.testError === undefined ? "" : `, test ${entry.testError.toFixed(2)} %`;
+  console.log(
+    `${table}, ${label}, seed ${seed}: validation ${entry.validationError.toFixed(2)} %${tested}, ${entry.parameters} parameters, ${entry.seconds} s`,
+  );
 }
 
 function lossesOf({ distill }: Way): TrainerInput["losses"] {
@@ -205,29 +208,25 @@ function lossesOf({ distill }: Way): TrainerInput["losses"] {
 }
 
 /** What won on the validation split: fewest errors, then the lower loss. */
-function winner(name: string): { readonly label: string; readonly way: Way } {
+function winner(name: string): string {
   const compared = Object.entries(tables()[`${name}, compared`] ?? {}).filter(([label]) => label in WAYS);
   if (compared.length === 0) throw new Error(`bench: ${name}: nothing was compared, run --stage compare first.`);
-  const loss = ({ seeds }: RunResult): number => seeds.reduce((sum, { validationLoss }) => sum + validationLoss, 0);
+  const loss = ({ seeds: all }: RunResult): number => all.reduce((sum, { validationLoss }) => sum + validationLoss, 0);
   compared.sort(([, a], [, b]) => a.validationError - b.validationError || loss(a) - loss(b));
-  const [label] = compared[0]!;
-  return { label, way: WAYS[label]! };
+  return compared[0]![0];
 }
 
 /** A small net that is trained from nothing, as long as the dense net and the pruning together. */
-async function smallDense(name: string, net: Net, ratio: number, count: number): Promise<void> {
-  const size = parametersOf(build(net.module, 1));
-  for (let seed = 1; seed <= count; seed++) {
-    const label = `${ratio}× small dense net`;
-    const done = tables()[name]?.[label]?.seeds ?? [];
-    if (done.some((one) => one.seed === seed)) continue;
-    const model = build(net.small(size / ratio), seed);
-    const options = { ...net.dense, epochs: net.dense.epochs! + net.finalEpochs };
-    const result = await run(`${name}-small-${ratio}-${seed}`, net, seed, (context) =>
-      train(model, { ...options, seed, threads }, context),
-    );
-    save(name, label, options, [...done, await measure(model, seed, result, true)]);
-  }
+async function smallDense(name: string, net: Net, ratio: number, seed: number): Promise<void> {
+  const label = `${ratio}× small dense net`;
+  const known = tables()[name]?.[label]?.seeds ?? [];
+  if (known.some((one) => one.seed === seed)) return;
+  const model = build(net.small(parametersOf(build(net.module, 1)) / ratio), seed);
+  const options = { ...net.dense, epochs: net.dense.epochs! + net.finalEpochs };
+  const result = await run(`${name}-small-${ratio}-${seed}`, net, seed, (context) =>
+    train(model, { ...options, seed, threads }, context),
+  );
+  save(name, label, options, [...known, await measure(model, seed, result, true)]);
 }
 
 function show(table: string): void {
@@ -242,30 +241,40 @@ function show(table: string): void {
   console.log(`${table}\n${formatTable(rows)}`);
 }
 
+const seeds = (standard: number): number[] =>
+  Array.from({ length: Number(flags.seeds ?? standard) }, (_item, i) => i + 1);
+
+async function compare(name: string, net: Net): Promise<void> {
+  const table = `${name}, compared`;
+  for (const seed of seeds(2)) {
+    for (const label of flags.way ?? Object.keys(WAYS)) {
+      await prune({ name, net, table, label }, WAYS[label]!, net.compareAt, net.compareEpochs, seed);
+    }
+  }
+  show(table);
+}
+
+async function final(name: string, net: Net): Promise<void> {
+  const ratios = flags.ratio?.map(Number) ?? net.ratios;
+  const ways = flags.way ?? [winner(name), ...BASELINES, SMALL];
+  // Every way once before any of them twice: what is stopped has something of all.
+  for (const seed of seeds(5)) {
+    for (const ratio of ratios) {
+      for (const label of ways) {
+        if (label === SMALL) await smallDense(name, net, ratio, seed);
+        else {
+          const place = { name, net, table: name, label: `${ratio}× ${label}` };
+          await prune(place, WAYS[label]!, ratio, net.finalEpochs, seed);
+        }
+      }
+    }
+  }
+  show(name);
+}
+
 for (const name of flags.net) {
   const net = NETS[name];
   if (net === undefined) throw new Error(`bench: --net: expected ${Object.keys(NETS).join(", ")}, got ${name}.`);
-  if (flags.stage.includes("compare")) {
-    for (const label of flags.way ?? Object.keys(WAYS)) {
-      const count = Number(flags.seeds ?? 2);
-      await prune(name, net, `${name}, compared`, label, WAYS[label]!, net.compareAt, net.compareEpochs, count);
-    }
-    show(`${name}, compared`);
-  }
-  if (flags.stage.includes("final")) {
-    const count = Number(flags.seeds ?? 5);
-    for (const ratio of flags.ratio?.map(Number) ?? net.ratios) {
-      const best = winner(name);
-      const ways = flags.way?.map((label) => ({ label, way: WAYS[label]! })) ?? [best];
-      for (const { label, way } of ways) {
-        await prune(name, net, name, `${ratio}× ${label}`, way, ratio, net.finalEpochs, count);
-      }
-      if (flags.way !== undefined) continue;
-      for (const label of BASELINES) {
-        await prune(name, net, name, `${ratio}× ${label}`, WAYS[label]!, ratio, net.finalEpochs, count);
-      }
-      await smallDense(name, net, ratio, count);
-    }
-    show(name);
-  }
+  if (flags.stage.includes("compare")) await compare(name, net);
+  if (flags.stage.includes("final")) await final(name, net);
 }

@@ -34,9 +34,9 @@ import { checkPatterns, limitMemory, programOptions } from "./checks.ts";
 import type { TrainContext, TrainResult } from "./context.ts";
 import { DivergenceError, type LossWatch, watchLoss } from "./divergence.ts";
 import { type LogRecord, progressText, type StepInfo, type StopReason } from "./events.ts";
-import { type GradientSums, scoreSeed, sumGradients } from "./importance.ts";
 import { GRADIENT_SCALE, LEARNING_RATE, type StateKind, type TrainingProgram } from "./program.ts";
 import { pruneEvent } from "./prune-options.ts";
+import { pruneNow } from "./prune-pass.ts";
 import type { Pruner } from "./pruner.ts";
 import { learningRateAt } from "./schedules.ts";
 import { TrainingSessions } from "./sessions.ts";
@@ -371,16 +371,16 @@ class Training {
     // What a cycle has reached.
     const ends = this.#step > 0 && (kind === "iterative" || kind === "one-shot");
     if (ends && this.#validations.at(-1)?.step !== this.#step) await this.#validate();
-    const sums = (): Promise<GradientSums> => {
-      const order = { ...this.#batchOptions(), seed: scoreSeed(this.#options.seed, this.#step), augment: undefined };
-      return sumGradients(
-        epochBatches(this.#data, { epoch: 0, index: 0, waiting: [] }, order),
-        pruner.options.batches,
-        { program: this.#program, sessions: this.#sessions, targets: this.#targets, signal: this.#context.signal },
-      );
-    };
-    const { state } = this.#program;
-    const pruning = await pruner.prune(this.#step, this.#total, this.#sessions.state, state, sums);
+    const pruning = await pruneNow(pruner, {
+      step: this.#step,
+      total: this.#total,
+      data: this.#data,
+      batches: this.#batchOptions(),
+      program: this.#program,
+      sessions: this.#sessions,
+      targets: this.#targets,
+      signal: this.#context.signal,
+    });
     this.#pruned = { step: this.#step, sparsity: pruning.sparsity };
     this.#whole = true;
     // The loss may jump: what it was before says nothing.
