@@ -8,6 +8,7 @@ import { cloneModel } from "../graph/clone.ts";
 import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
 import { removeDead } from "../passes/eliminate-dead.ts";
+import { maskedValue } from "../prune/masks.ts";
 import { channelBlock } from "../runtime/channel-block.ts";
 import { observeShapes } from "../runtime/collect.ts";
 import { parseOptions } from "../step/run.ts";
@@ -222,14 +223,10 @@ function evaluation(prepared: Prepared, options: TrainingOptions, { feeds }: Bui
   return model;
 }
 
-/** The mask over a parameter and what it leaves. */
+/** The mask over a parameter, or over a fake quantizer on it, and what it leaves. */
 function maskOf(model: Model, value: Value): { readonly result: Value; readonly mask: Value } | undefined {
-  for (const node of value.users) {
-    const result = node.outputs[0];
-    if (result === undefined || model.parametrizations.get(result)?.kind !== "mask") continue;
-    if (node.inputs[1] === value) return { result, mask: node.input(0) };
-  }
-  return undefined;
+  const result = maskedValue(model, value);
+  return result && { result, mask: result.producer!.input(0) };
 }
 
 const sampleNoise = ({ dims }: FedTensor): Tensor =>

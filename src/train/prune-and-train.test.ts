@@ -7,7 +7,7 @@ import { bytesOf } from "../../test/helpers.ts";
 import { fromSamples } from "../data/source.ts";
 import { fromOnnx } from "../graph/from-onnx.ts";
 import type { Model } from "../graph/model.ts";
-import { mask } from "../graph/parametrization-kinds.ts";
+import { fakeQuantize, mask } from "../graph/parametrization-kinds.ts";
 import { parseModel } from "../onnx/text.ts";
 import { keptOf } from "../prune/masks.ts";
 import { sparsity } from "../prune/sparsity.ts";
@@ -124,6 +124,27 @@ describe("masks as state", () => {
     await training.step();
     near(await training.numbers("w"), move(first, other));
     expect(await training.numbers("w/mask")).toEqual(other);
+  });
+
+  it("hold what lies under a fake quantizer and them, too", async () => {
+    const own = model(LINEAR);
+    const quantizer = { scale: Tensor.scalar("float32", 2 ** -5), zeroPoint: Tensor.of("int8", [], Int8Array.of(0)) };
+    const rounded = fakeQuantize.insert(own, value(own, "w"), quantizer);
+    mask.insert(own, rounded, Tensor.of("bool", [3, 2], Uint8Array.from(KEPT)));
+    const options: TrainingInput = {
+      losses: [{ kind: "mse" }],
+      masks: { change: true },
+      optimizer: { kind: "adam", weightDecay: 1 },
+    };
+    const program = await buildTraining(own, options, { runtime, feeds });
+    const store = await createState(runtime, program.state);
+    await store.set("w/mean", Tensor.float32([3, 2], new Float32Array(6).fill(1)));
+    const step = await store.load({ bytes: bytesOf(program.step) }, TRAINING_SESSION);
+    await step.step({ ...feeds, [LEARNING_RATE]: Tensor.scalar("float32", RATE) });
+    (await store.get("w")).numbers().forEach((v, i) => {
+      if (KEPT[i]) expect(v).not.toBe(W[i]);
+      else expect(v).toBe(W[i]);
+    });
   });
 
   it("let gradients through to what is under them, where that is asked for", async () => {
