@@ -163,8 +163,8 @@ for (const name of flags.model) {
       "1/macs": (1 / macs).toFixed(2),
       parameters: parameters.toFixed(3),
       bytes: size.toFixed(3),
-      "node-cpu": `${own.node.ratio!.estimate.toFixed(2)}×`,
-      "web-wasm": `${own.web.ratio!.estimate.toFixed(2)}×`,
+      "node-cpu": `${own.node.ratio!.median.toFixed(2)}×`,
+      "web-wasm": `${own.web.ratio!.median.toFixed(2)}×`,
       difference: difference.toExponential(1),
       groups,
     });

@@ -64,7 +64,7 @@ export type { Amount } from "./prune/amount.ts";
 export type { Criterion, ScoreFunction } from "./prune/criteria/criterion.ts";
 export { lowRank } from "./prune/low-rank.ts";
 export type { PruneEvent } from "./prune/masks.ts";
-export { type PruneOptions, prune as pruneStep } from "./prune/prune.ts";
+export { type PruneOptions, prune as pruneStep, pruneOptions } from "./prune/prune.ts";
 export { type Sparsity, sparsity, type WeightSparsity } from "./prune/sparsity.ts";
 export { storeSparse } from "./prune/store-sparse.ts";
 export * as prune from "./prune/torch.ts";
@@ -127,6 +127,17 @@ export { type Checkpoint, type CheckpointStore, memoryCheckpoints } from "./trai
 export type { TrainContext, TrainResult } from "./train/context.ts";
 export { DivergenceError } from "./train/divergence.ts";
 export type { LogRecord, StepInfo, TrainHooks } from "./train/events.ts";
+export { type GradientCriterion, type ImportanceOptions, importance } from "./train/importance.ts";
+export { pruneAndTrain } from "./train/prune-and-train.ts";
+export {
+  type PruneAndTrainInput,
+  type PruneAndTrainOptions,
+  type PruneInput,
+  type PruneOptions as TrainingPruneOptions,
+  pruneAndTrainOptions,
+  pruneOptions as trainingPruneOptions,
+} from "./train/prune-options.ts";
+export type { Pruning } from "./train/pruner.ts";
 export { train } from "./train/trainer.ts";
 export { type TrainerInput, type TrainerOptions, trainerOptions } from "./train/trainer-options.ts";
 export type { Validation } from "./train/validate.ts";

@@ -38,7 +38,7 @@ export interface Batch {
 }
 
 /** Streams of random numbers. */
-export const STREAMS = { order: 1, augment: 2, noise: 3 } as const;
+export const STREAMS = { order: 1, augment: 2, noise: 3, scores: 4 } as const;
 
 /** Samples of a source in any order. */
 export interface SampleReader {

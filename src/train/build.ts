@@ -8,6 +8,7 @@ import { cloneModel } from "../graph/clone.ts";
 import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
 import { removeDead } from "../passes/eliminate-dead.ts";
+import { maskedValue } from "../prune/masks.ts";
 import { channelBlock } from "../runtime/channel-block.ts";
 import { observeShapes } from "../runtime/collect.ts";
 import { parseOptions } from "../step/run.ts";
@@ -23,6 +24,7 @@ import {
   type BuildContext,
   type FedTensor,
   GRADIENT_NORM,
+  gradientName,
   LOSS,
   type StateEntry,
   type TrainingProgram,
@@ -55,6 +57,7 @@ export async function buildTraining(
   const evaluate = evaluation(prepared, options, context);
   const step = await gradientGraph(prepared, options, context);
   const { trained, statistics, notes } = step;
+  const gradients = options.masks.gradients ? gradientsOf(step) : undefined;
   const initial = new Map([...prepared.parameters, ...prepared.statistics].map((own) => [own.name, own.initial]));
   const update = appendUpdate(step.model, trained, options, initial);
   const entries: Update["entries"] = [
@@ -68,6 +71,9 @@ export async function buildTraining(
     })),
   ];
   const state: StateEntry[] = entries.map(({ next, ...entry }) => ({ ...entry, output: `${entry.name}/next` }));
+  for (const { name, initial, parameter } of prepared.masks) {
+    state.push({ name, kind: "mask", parameter, input: name, output: `${name}/next`, initial });
+  }
 
   const predictions = step.model.graph.outputs.map((value) => value.name);
   const shown = options.predictions ? predictions : [];
@@ -88,6 +94,7 @@ export async function buildTraining(
     step: step.model,
     ...(accumulate && { accumulate }),
     evaluate,
+    ...(gradients && { gradients }),
     state,
     scalars: update.scalars,
     random: step.random,
@@ -115,6 +122,15 @@ export async function buildEvaluation(model: Model, input: TrainingInput, contex
 /** The values of losses by the names that they get. */
 function resultNames(loss: Value, parts: ReadonlyMap<string, Value>): readonly (readonly [string, string])[] {
   return [[LOSS, loss.name], ...[...parts].map(([name, value]) => [`${LOSS}/${name}`, value.name] as const)];
+}
+
+/** The graph as it is before the update is appended, with the gradients as outputs. */
+function gradientsOf({ model, loss, parts, trained }: GradientGraph): Model {
+  const copy = cloneModel(model);
+  copy.graph.setOutputs([]);
+  const gradients = trained.map(({ name, dense }) => [gradientName(name), dense.name] as const);
+  finish(copy, [], new Map([...resultNames(loss, parts), ...gradients]));
+  return copy;
 }
 
 interface GradientGraph {
@@ -153,13 +169,17 @@ async function gradientGraph(
   graph.sort();
   const batch = {
     ...prepared.inputs,
-    ...Object.fromEntries([...prepared.parameters, ...prepared.statistics].map((own) => [own.name, own.initial])),
+    ...Object.fromEntries(
+      [...prepared.parameters, ...prepared.statistics, ...prepared.masks].map((own) => [own.name, own.initial]),
+    ),
     ...Object.fromEntries(targets.map((fed) => [fed.input, feeds[fed.input]!])),
     ...Object.fromEntries(random.map((fed) => [fed.input, sampleNoise(fed)])),
   };
   const forward = await observeShapes(model, runtime, batch);
   signal?.throwIfAborted();
-  const path = { loss, wrt: values, shapes: forward };
+  const { straightThrough, movement, gradients: shown } = options.masks;
+  const results = straightThrough || movement || shown ? [...masked.values()].flatMap((own) => own?.result ?? []) : [];
+  const path = { loss, wrt: [...values, ...results], shapes: forward };
   const { progress } = context;
   const block = context.timeWays && (await channelBlock(runtime));
   const timing = { ...path, block, runtime, session: TRAINING_SESSION, signal, progress, ...context.timeWays };
@@ -168,16 +188,19 @@ async function gradientGraph(
   if (block !== undefined) blockConvolutions(graph, forward, block);
   const trained = values
     .filter((value) => !unreached.includes(value))
-    .map(
-      (value): Trained => ({
+    .map((value): Trained => {
+      const own = masked.get(value.name);
+      const gradient = gradients.get(value)!;
+      return {
         name: value.name,
         value,
-        masked: masked.get(value.name)?.result ?? value,
-        mask: masked.get(value.name)?.mask,
+        masked: own?.result ?? value,
+        mask: own?.mask,
         dims: forward.get(value)!,
-        gradient: gradients.get(value)!,
-      }),
-    );
+        gradient,
+        dense: (own && gradients.get(own.result)) ?? gradient,
+      };
+    });
   if (trained.length === 0) {
     throw new OptionError({
       area: "train",
@@ -197,7 +220,9 @@ async function gradientGraph(
     forward,
     notes: [
       ...notes,
-      ...unreached.map((value) => `${value.name} is not trained: the loss does not depend on it`),
+      ...values
+        .filter((value) => unreached.includes(value))
+        .map((value) => `${value.name} is not trained: the loss does not depend on it`),
       ...frozen.map(({ node, reason }) => `nothing before ${node.label} is trained through it: ${reason}`),
     ],
   };
@@ -212,14 +237,10 @@ function evaluation(prepared: Prepared, options: TrainingOptions, { feeds }: Bui
   return model;
 }
 
-/** The mask over a parameter and what it leaves. */
+/** The mask over a parameter, or over a fake quantizer on it, and what it leaves. */
 function maskOf(model: Model, value: Value): { readonly result: Value; readonly mask: Value } | undefined {
-  for (const node of value.users) {
-    const result = node.outputs[0];
-    if (result === undefined || model.parametrizations.get(result)?.kind !== "mask") continue;
-    if (node.inputs[1] === value) return { result, mask: node.input(0) };
-  }
-  return undefined;
+  const result = maskedValue(model, value);
+  return result && { result, mask: result.producer!.input(0) };
 }
 
 const sampleNoise = ({ dims }: FedTensor): Tensor =>

@@ -49,6 +49,8 @@ export interface CheckpointRecord {
   readonly best?: Validation;
   /** Validations since the best. */
   readonly stale: number;
+  /** The last choice of masks. */
+  readonly pruned?: { readonly step: number; readonly sparsity: number };
   /** How gradients are computed, where ways were timed. */
   readonly ways: readonly (readonly [string, unknown])[];
 }

@@ -58,7 +58,11 @@ export function limitMemory(memory: MemoryEstimate, { memoryLimit }: TrainerOpti
 }
 
 /** What of the trainer's options is the program's. */
-export function programOptions(options: TrainerOptions, accumulate: boolean): TrainingInput {
+export function programOptions(
+  options: TrainerOptions,
+  accumulate: boolean,
+  masks?: TrainingInput["masks"],
+): TrainingInput {
   const { losses, penalties, optimizer, train: only, freeze, groups, clipNorm, batchNorm, dropout, ema } = options;
   const { constantInputs, updateMasked, missing } = options;
   return {
@@ -76,5 +80,6 @@ export function programOptions(options: TrainerOptions, accumulate: boolean): Tr
     accumulate,
     ...(clipNorm !== undefined && { clipNorm }),
     ...(ema !== undefined && { ema }),
+    ...(masks && { masks }),
   };
 }

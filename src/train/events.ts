@@ -3,6 +3,7 @@
  */
 import { formatCount } from "../util/format.ts";
 import type { MemoryEstimate } from "./program.ts";
+import type { Pruning } from "./pruner.ts";
 import type { Validation } from "./validate.ts";
 
 /** One record of the log: plain data, a line of JSON in a file. `time` is in seconds since this process began to train. */
@@ -31,6 +32,7 @@ export type LogRecord = { readonly time: number } & (
       readonly samplesPerSecond: number;
     }
   | ({ readonly type: "validation"; readonly best: boolean } & Validation)
+  | ({ readonly type: "prune"; readonly step: number } & Pruning)
   | { readonly type: "checkpoint"; readonly step: number; readonly name: string }
   | {
       readonly type: "end";
@@ -60,6 +62,7 @@ export interface TrainHooks {
   onStep?(info: StepInfo): void | Promise<void>;
   onEpoch?(info: { readonly epoch: number; readonly step: number }): void | Promise<void>;
   onValidation?(validation: Validation, best: boolean): void | Promise<void>;
+  onPrune?(info: { readonly step: number } & Pruning): void | Promise<void>;
   onCheckpoint?(info: { readonly step: number; readonly name: string }): void | Promise<void>;
 }
 

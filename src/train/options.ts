@@ -55,6 +55,20 @@ export const trainingOptions = z.strictObject({
     .boolean()
     .default(false)
     .describe("let decay and momentum change weights under a mask, too; default: they stay exactly as they are"),
+  masks: z
+    .strictObject({
+      change: z.boolean().default(false).describe("masks are state: they may change between updates"),
+      straightThrough: z
+        .boolean()
+        .default(false)
+        .describe(
+          "gradients of masked weights pass to weights under the mask, too: with updateMasked they go on moving",
+        ),
+      movement: z.boolean().default(false).describe("add up movement scores: S ← S − γ · w · ∂L/∂w"),
+      gradients: z.boolean().default(false).describe("also build the graph that gives the gradients"),
+    })
+    .prefault({})
+    .describe("how masks on parameters take part"),
   predictions: z.boolean().default(false).describe("let the step graph give the model's outputs, too"),
   missing: z
     .enum(["error", "freeze"])

@@ -7,6 +7,7 @@ import type { Graph } from "../graph/graph.ts";
 import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
 import { constantInputs } from "../passes/constant-inputs.ts";
+import { maskedValue } from "../prune/masks.ts";
 import type { Tensors } from "../runtime/runtime.ts";
 import { runStep } from "../step/run.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -29,6 +30,8 @@ export interface Prepared {
   readonly parameters: readonly StateTensor[];
   /** Running means and variances, where they are updated. */
   readonly statistics: readonly StateTensor[];
+  /** Masks that may change, with the parameter that each is on. */
+  readonly masks: readonly (StateTensor & { readonly parameter: string })[];
   /** The batch without targets. */
   readonly inputs: Tensors;
   /** Dimensions of all values by name. */
@@ -77,8 +80,10 @@ export async function prepare(model: Model, options: TrainingOptions, context: B
   const parameters = trained.map((value) => toInput(graph, value));
   const statistics = [...running].filter((value) => value.isConstant).map((value) => toInput(graph, value));
 
+  const masks = options.masks.change ? trained.flatMap((value) => masksToInputs(copy, value)) : [];
+
   const dims = new Map([...form.shapes].map(([value, shape]) => [value.name, shape]));
-  return { model: copy, parameters, statistics, inputs: form.feeds, dims, notes };
+  return { model: copy, parameters, statistics, masks, inputs: form.feeds, dims, notes };
 }
 
 /** The evaluation's form: nothing is dropped. */
@@ -108,6 +113,21 @@ function ownFeeds(graph: Graph, feeds: Tensors): Tensors {
     }
   }
   return own;
+}
+
+/** A parameter's mask as an input of its own. */
+function masksToInputs(model: Model, value: Value): Prepared["masks"] {
+  const where = maskedValue(model, value)?.producer;
+  const there = where?.input(0);
+  if (where === undefined || there?.initializer === undefined) return [];
+  const { graph } = model;
+  let own = there;
+  if (there.onlyUser === undefined) {
+    own = graph.addInitializer(`${value.name}_mask`, there.initializer);
+    where.setInput(0, own);
+  }
+  own.name = model.names.unique(`${value.name}/mask`);
+  return [{ ...toInput(graph, own), parameter: value.name }];
 }
 
 function toInput(graph: Graph, value: Value): StateTensor {

@@ -17,8 +17,10 @@ import type { Progress } from "../util/progress.ts";
  *  - `ema`: the moving average of a parameter.
  *  - `counter`: updates so far, int64 [].
  *  - `accumulator`: the sum of gradients since the last update.
+ *  - `mask`: what is left of a parameter, bool; no run changes it.
+ *  - `score`: what a parameter's movements have added up to.
  */
-export type StateKind = "parameter" | "optimizer" | "statistic" | "ema" | "counter" | "accumulator";
+export type StateKind = "parameter" | "optimizer" | "statistic" | "ema" | "counter" | "accumulator" | "mask" | "score";
 
 /** One tensor that lives from step to step. `name` is unique, and the same in every program of the same model and options. */
 export interface StateEntry extends StateSlot {
@@ -58,6 +60,9 @@ export const LEARNING_RATE = "train/learning-rate";
 /** Factor on the gradients before clipping, 1 ÷ the number of batches accumulated; only in programs that accumulate. */
 export const GRADIENT_SCALE = "train/gradient-scale";
 
+/** The output of the graph of gradients that has a parameter's. */
+export const gradientName = (parameter: string): string => `${parameter}/gradient`;
+
 export interface TrainingProgram {
   /** Forward, loss, backward, clipping, update. Inputs: batch, targets, scalars, random, state. */
   readonly step: Model;
@@ -68,6 +73,11 @@ export interface TrainingProgram {
   readonly accumulate?: Model;
   /** Forward and losses with the state's parameters: no gradients, no state changes, no dropout. */
   readonly evaluate: Model;
+  /**
+   * Forward, losses and the gradients of what masks leave of the parameters (of entries under a mask, too), by
+   * {@link gradientName}. Changes no state. Undefined where the options do not ask for it.
+   */
+  readonly gradients?: Model;
   readonly state: readonly StateEntry[];
   readonly scalars: readonly string[];
   /** Uniform numbers in [0, 1), fresh for each run of `step` and `accumulate`, in this order. */

@@ -16,7 +16,7 @@ import type { TrainingInput } from "./options.ts";
 import type { FedTensor, TrainingProgram } from "./program.ts";
 import { bucketOf } from "./programs.ts";
 
-export type ProgramPart = "step" | "accumulate" | "evaluate";
+export type ProgramPart = "step" | "accumulate" | "evaluate" | "gradients";
 
 export interface SessionsOptions {
   readonly model: Model;

@@ -5,6 +5,7 @@
 import type { TimedWay } from "../autodiff/time-ways.ts";
 import { cloneModel } from "../graph/clone.ts";
 import type { Model } from "../graph/model.ts";
+import { type Cycle, cycleAt } from "../prune/schedule.ts";
 import type { Tensors } from "../runtime/runtime.ts";
 import type { Sample } from "../step/data.ts";
 import { parseOptions } from "../step/run.ts";
@@ -23,6 +24,7 @@ import {
 import {
   CHECKPOINT_FORMAT,
   type Checkpoint,
+  type CheckpointRecord,
   checkFingerprint,
   type Fingerprint,
   fingerprintData,
@@ -34,6 +36,9 @@ import type { TrainContext, TrainResult } from "./context.ts";
 import { DivergenceError, type LossWatch, watchLoss } from "./divergence.ts";
 import { type LogRecord, progressText, type StepInfo, type StopReason } from "./events.ts";
 import { GRADIENT_SCALE, LEARNING_RATE, type StateKind, type TrainingProgram } from "./program.ts";
+import { pruneEvent } from "./prune-options.ts";
+import { pruneNow } from "./prune-pass.ts";
+import type { Pruner } from "./pruner.ts";
 import { learningRateAt } from "./schedules.ts";
 import { TrainingSessions } from "./sessions.ts";
 import { createTargets, type Targets } from "./targets.ts";
@@ -41,6 +46,7 @@ import { type TrainerInput, type TrainerOptions, trainerOptions } from "./traine
 import { isBetter, type Validation, type ValidationMetric, validationMetric } from "./validate.ts";
 import { validateOn } from "./validation-pass.ts";
 import { writeBack } from "./write-back.ts";
+import { masksOf, writeMasks } from "./write-masks.ts";
 
 /** Milliseconds between two texts of progress. */
 const REFRESH = 200;
@@ -51,7 +57,17 @@ const REFRESH = 200;
  * UnsupportedError naming a node without a gradient; the signal's reason.
  */
 export async function train(model: Model, input: TrainerInput, context: TrainContext): Promise<TrainResult> {
-  const training = new Training(model, parseOptions({ name: "train", options: trainerOptions }, input), context);
+  return runTraining(model, parseOptions({ name: "train", options: trainerOptions }, input), context);
+}
+
+/** The same with options that were parsed. @param pruner Chooses masks between updates; all its weights have one. */
+export async function runTraining(
+  model: Model,
+  options: TrainerOptions,
+  context: TrainContext,
+  pruner?: Pruner,
+): Promise<TrainResult> {
+  const training = new Training(model, options, context, pruner);
   try {
     return await training.run();
   } finally {
@@ -63,6 +79,7 @@ class Training {
   readonly #model: Model;
   readonly #options: TrainerOptions;
   readonly #context: TrainContext;
+  readonly #pruner: Pruner | undefined;
   #targets!: Targets;
   #sessions!: TrainingSessions;
   readonly #ways = new Map<string, TimedWay>();
@@ -89,14 +106,17 @@ class Training {
   #validations: Validation[] = [];
   #best: { readonly validation: Validation; readonly state: ReadonlyMap<string, Tensor> } | undefined;
   #stale = 0;
+  /** The last pruning. */
+  #pruned: CheckpointRecord["pruned"];
   #checkpoint: { readonly step: number; readonly name: string } | undefined;
   /** Milliseconds and samples of updates in this process. */
   #busy = 0;
   #seen = 0;
   #shown = 0;
 
-  constructor(model: Model, options: TrainerOptions, context: TrainContext) {
+  constructor(model: Model, options: TrainerOptions, context: TrainContext, pruner: Pruner | undefined) {
     this.#model = model;
+    this.#pruner = pruner;
     this.#options = options;
     this.#context = context;
     this.#batchSize = options.batchSize;
@@ -132,6 +152,7 @@ class Training {
     try {
       if (stored === undefined) {
         await this.#validate();
+        await this.#prune();
         await this.#save();
       }
       const stopped = await this.#train();
@@ -151,7 +172,7 @@ class Training {
     }
   }
 
-  /** Whether the state is that of #position: not while gradients are being added up. */
+  /** Whether the state is that of #position: not while gradients are being added up, or masks are due. */
   #whole = true;
 
   async #saveCancelled(): Promise<void> {
@@ -164,7 +185,7 @@ class Training {
     this.#targets = createTargets(this.#model, losses, runtime, { teacher, threads });
     this.#sessions = new TrainingSessions({
       model: this.#model,
-      training: programOptions(this.#options, this.#accumulate > 1),
+      training: programOptions(this.#programOptions(), this.#accumulate > 1, this.#pruner?.needs),
       runtime,
       threads,
       most: maxShapes,
@@ -173,6 +194,10 @@ class Training {
       signal,
       progress,
     });
+  }
+
+  #programOptions(): TrainerOptions {
+    return this.#pruner?.needs.straightThrough ? { ...this.#options, updateMasked: true } : this.#options;
   }
 
   /** Models that fix their batch are trained with that, and several batches make an update. */
@@ -301,6 +326,7 @@ class Training {
     this.#position = record.position;
     this.#validations = [...record.validations];
     this.#stale = record.stale;
+    this.#pruned = record.pruned;
     this.#best = record.best && best && { validation: record.best, state: best };
     this.#checkpoint = { step: record.step, name };
   }
@@ -318,6 +344,7 @@ class Training {
         await this.#update(batches);
         const after = batches.at(-1)!.after;
         this.#position = last ? { epoch: epoch + 1, index: 0, waiting: [] } : after;
+        await this.#prune();
         if (last) await hooks?.onEpoch?.({ epoch, step: this.#step });
         const { validateEvery, checkpointEvery } = this.#options;
         if (validateEvery === undefined ? last : this.#step % validateEvery === 0) await this.#validate();
@@ -341,10 +368,45 @@ class Training {
     }
   }
 
+  /** The stretch over which the learning rate's schedule runs. */
+  #cycle(): Cycle {
+    const { rate, schedule } = this.#pruner?.options ?? {};
+    if (schedule === undefined || rate !== "restart") return { begin: 0, length: this.#total };
+    return cycleAt(schedule, this.#step, this.#total);
+  }
+
+  /** Chooses masks anew where it is time to. */
+  async #prune(): Promise<void> {
+    const pruner = this.#pruner;
+    if (pruner === undefined || !pruner.isDue(this.#step, this.#total)) return;
+    const { kind } = pruner.options.schedule;
+    // What a cycle has reached.
+    const ends = this.#step > 0 && (kind === "iterative" || kind === "one-shot");
+    if (ends && this.#validations.at(-1)?.step !== this.#step) await this.#validate();
+    const pruning = await pruneNow(pruner, {
+      step: this.#step,
+      total: this.#total,
+      data: this.#data,
+      batches: this.#batchOptions(),
+      program: this.#program,
+      sessions: this.#sessions,
+      targets: this.#targets,
+      signal: this.#context.signal,
+    });
+    this.#pruned = { step: this.#step, sparsity: pruning.sparsity };
+    this.#whole = true;
+    // The loss may jump: what it was before says nothing.
+    const { divergenceFactor: factor, divergenceSteps: steps } = this.#options;
+    this.#watch = watchLoss({ factor, steps });
+    this.#log({ type: "prune", step: this.#step, ...pruning });
+    await this.#context.hooks?.onPrune?.({ step: this.#step, ...pruning });
+  }
+
   async #update(batches: readonly Batch[]): Promise<void> {
     const begun = performance.now();
     const { learningRate, schedule, logEvery } = this.#options;
-    const rate = learningRateAt(schedule, learningRate, this.#step, this.#total);
+    const { begin, length } = this.#cycle();
+    const rate = learningRateAt(schedule, learningRate, this.#step - begin, length);
     const scalars = { [LEARNING_RATE]: rate, [GRADIENT_SCALE]: 1 / batches.length };
     const sums = new Map<string, number>();
     let norm: number | undefined;
@@ -360,7 +422,7 @@ class Training {
       if (gradientNorm !== undefined && part === "step") norm = results[gradientNorm]!.numbers()[0]!;
     }
     this.#step++;
-    this.#whole = true;
+    this.#whole = this.#pruner?.isDue(this.#step, this.#total) !== true;
     const { outputs } = this.#program;
     const loss = sums.get(outputs.loss)!;
     const samples = batches.reduce((sum, { indices }) => sum + indices.length, 0);
@@ -416,20 +478,28 @@ class Training {
       signal,
       progress,
     });
-    const validation: Validation = { step: this.#step, epoch: this.#position.epoch, ...measured };
-    const best = this.#best === undefined || isBetter(metric.direction, validation.value, this.#best.validation.value);
+    const validation: Validation = {
+      step: this.#step,
+      epoch: this.#position.epoch,
+      ...measured,
+      ...(this.#pruned && { sparsity: this.#pruned.sparsity }),
+    };
+    // Models that are to become sparser do not compete.
+    const counts = this.#pruner === undefined || this.#pruner.isFinal(this.#pruned?.step, this.#total);
+    const best =
+      counts && (this.#best === undefined || isBetter(metric.direction, validation.value, this.#best.validation.value));
     this.#validations.push(validation);
     if (best) {
       this.#best = { validation, state: await this.#sessions.state.snapshot(this.#resultNames()) };
       this.#stale = 0;
-    } else this.#stale++;
+    } else if (counts) this.#stale++;
     this.#log({ type: "validation", best, ...validation });
     await hooks?.onValidation?.(validation, best);
   }
 
   /** The state that makes the trained model. */
   #resultNames(): string[] {
-    const kinds: readonly StateKind[] = [this.#options.ema === undefined ? "parameter" : "ema", "statistic"];
+    const kinds: readonly StateKind[] = [this.#options.ema === undefined ? "parameter" : "ema", "statistic", "mask"];
     return this.#program.state.filter(({ kind }) => kinds.includes(kind)).map(({ name }) => name);
   }
 
@@ -454,13 +524,14 @@ class Training {
         validations: this.#validations,
         ...(this.#best && { best: this.#best.validation }),
         stale: this.#stale,
+        ...(this.#pruned && { pruned: this.#pruned }),
         ways: [...this.#ways],
       },
       state,
       ...(this.#best && { best: this.#best.state }),
       model: () => {
         const copy = cloneModel(this.#model);
-        writeBack(copy, this.#program.state, state, { averages: this.#options.ema !== undefined });
+        this.#write(copy, state);
         return copy;
       },
     });
@@ -472,7 +543,14 @@ class Training {
   async #finish(): Promise<void> {
     const keep = this.#options.keepBest ? this.#best?.state : undefined;
     const state = keep ?? (await this.#sessions.state.snapshot(this.#resultNames()));
-    writeBack(this.#model, this.#program.state, state, { averages: this.#options.ema !== undefined });
+    this.#write(this.#model, state);
+  }
+
+  #write(model: Model, state: ReadonlyMap<string, Tensor>): void {
+    const { state: entries } = this.#program;
+    writeBack(model, entries, state, { averages: this.#options.ema !== undefined });
+    if (this.#pruner !== undefined)
+      writeMasks(model, masksOf(entries, state), pruneEvent(this.#pruner.options, this.#step));
   }
 
   #parameters(): number {

@@ -21,6 +21,8 @@ export interface Trained {
   readonly mask: Value | undefined;
   readonly dims: readonly number[];
   readonly gradient: Value;
+  /** The gradient of what the mask leaves, of entries under the mask, too; the same without one, or where not asked for. */
+  readonly dense: Value;
 }
 
 export interface Update {
@@ -61,7 +63,9 @@ export function appendUpdate(
 
   const scalars: string[] = [LEARNING_RATE];
   const rate = input(LEARNING_RATE, "float32", []);
-  let gradients = trained.map(({ gradient }) => gradient);
+  const { straightThrough, movement } = options.masks;
+  const dense = straightThrough || movement;
+  let gradients = trained.map((own) => (dense ? own.dense : own.gradient));
   const accumulated = new Map<string, Value>();
   if (options.accumulate) {
     scalars.push(GRADIENT_SCALE);
@@ -73,6 +77,20 @@ export function appendUpdate(
       give("accumulator", before, b.full(0, dims), zeros(dims), name);
       return b.mul(sum, scale);
     });
+  }
+  if (movement) {
+    trained.forEach(({ name, value, mask, dims }, i) => {
+      if (mask === undefined) return;
+      // S ← S − γ · w · ∂L/∂(masked w)
+      const before = input(`${name}/movement`, "float32", dims);
+      const next = b.sub(before, b.mul(b.mul(value, gradients[i]!), rate));
+      give("score", before, next, zeros(dims), name);
+    });
+  }
+  if (dense && !straightThrough) {
+    gradients = trained.map(({ mask }, i) =>
+      mask === undefined ? gradients[i]! : b.where(mask, gradients[i]!, b.scalar(0)),
+    );
   }
   let norm: Value | undefined;
   if (options.clipNorm !== undefined) {

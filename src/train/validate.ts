@@ -17,6 +17,8 @@ export interface Validation {
   /** The metric's name, "loss" where that is what counts. */
   readonly metric: string;
   readonly value: number;
+  /** Share of the chosen weights that was gone; only where it is pruned meanwhile. */
+  readonly sparsity?: number;
 }
 
 /** What validation measures beside the loss. */
