@@ -13,6 +13,7 @@ export { batch, limit, shuffle, skip, split } from "./data/combine.ts";
 
 export { candidateFeeds, generateInputs } from "./data/generate.ts";
 export { decodeIdx } from "./data/idx.ts";
+export { fromIdx, type IdxFiles, type IdxOptions, type LabelledImages } from "./data/idx-source.ts";
 export { decodeNpy, encodeNpy } from "./data/npy.ts";
 export { decodeNpz, encodeNpz } from "./data/npz.ts";
 export { createPreprocessor, type Preprocessor } from "./data/preprocess.ts";
