@@ -118,6 +118,7 @@ export type { LogRecord, StepInfo, TrainHooks } from "./train/events.ts";
 export { train } from "./train/trainer.ts";
 export { type TrainerInput, type TrainerOptions, trainerOptions } from "./train/trainer-options.ts";
 export type { Validation } from "./train/validate.ts";
+export { type NamedConstant, namedConstants } from "./train/write-back.ts";
 export {
   FormatError,
   GraphError,
@@ -128,4 +129,5 @@ export {
   VerificationError,
 } from "./util/errors.ts";
 export type { Progress } from "./util/progress.ts";
+export { createRandom, type Random } from "./util/random.ts";
 export { VERSION } from "./version.ts";

@@ -10,6 +10,7 @@ import {
   createAugmenter,
   fromIdx,
   type IdxFiles,
+  type IdxOptions,
   type LogRecord,
   limit,
   type Model,
@@ -70,10 +71,10 @@ export async function trainLenet(
   const { epochs, batchSize = 128, learningRate = 0.02, seed = 0, threads = 1, timeWays, checkpointEvery } = settings;
   const { runtime, signal } = context;
   const model = buildModel(lenet5(), { input: { name: "x", dims: ["N", 1, 28, 28] }, output: "logits", seed });
-  const form = {
+  const form: IdxOptions = {
     input: { name: "x", dtype: "float32", shape: ["N", 1, 28, 28] },
     preprocess: { scale: 1 / 255, mean: [0.1307], std: [0.3081] },
-  } as const;
+  };
   const all = fromIdx(files.train, form);
   const images = limit(shuffle(all, seed, all.groupOf), settings.images ?? all.length);
   const kept = Math.floor(images.length! / 10);

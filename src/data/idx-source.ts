@@ -10,7 +10,7 @@ import { InputError } from "../util/errors.ts";
 import { fromItems } from "./combine.ts";
 import { decodeIdx } from "./idx.ts";
 import { createPreprocessor, type Preprocessor } from "./preprocess.ts";
-import { isPreset, type Preprocess, type PresetName, parsePreprocess } from "./preprocess-spec.ts";
+import { isPreset, type PreprocessSpec, type PresetName, parsePreprocess } from "./preprocess-spec.ts";
 import { describePort } from "./source.ts";
 
 const area = "data";
@@ -35,7 +35,7 @@ export interface IdxOptions {
   /** The model's input: [N, channels, height, width], or [N, features] for a row of pixels. */
   readonly input: Port;
   /** How pixels become numbers. Default: by 1/255 to 0 … 1. */
-  readonly preprocess?: Preprocess | PresetName;
+  readonly preprocess?: PreprocessSpec | PresetName;
 }
 
 /**

@@ -1,0 +1,53 @@
+/**
+ * @file The worker that trains: it draws or loads the data, runs the same scripts as Node, and tells the page how it goes.
+ * Trainer and ONNX Runtime share this thread; the trainer leaves room for the page's messages between its steps.
+ */
+import { createWebRuntime, databaseCheckpoints } from "../../../src/web.ts";
+import type { Order, TaskName, ToTrainer } from "./messages.ts";
+import { type Context, runDirection, runLenet, type Tell } from "./tasks.ts";
+
+const tell: Tell = (message) => postMessage(message);
+
+const checkpoints = (task: TaskName) => databaseCheckpoints(`tersor-example-${task}`);
+
+let cancel: AbortController | undefined;
+
+async function train(order: Order): Promise<void> {
+  cancel = new AbortController();
+  const { signal } = cancel;
+  const store = checkpoints(order.task);
+  try {
+    tell({ kind: "doing", text: "Loading onnxruntime-web" });
+    const runtime = await createWebRuntime();
+    const context: Context = {
+      runtime,
+      log: (record) => tell({ kind: "log", record }),
+      checkpoints: store,
+      resume: true,
+      signal,
+    };
+    if (order.task === "lenet") await runLenet(order.settings, context, tell);
+    else await runDirection(order.settings, context, tell);
+    await store.clear();
+  } catch (error) {
+    if (signal.aborted) tell({ kind: "cancelled" });
+    else tell({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+addEventListener("message", async ({ data }: MessageEvent<ToTrainer>) => {
+  switch (data.kind) {
+    case "train":
+      return train(data);
+    case "cancel":
+      cancel?.abort();
+      return;
+    case "forget":
+      return checkpoints(data.task).clear();
+    case "look": {
+      const found = await checkpoints(data.task).latest();
+      tell({ kind: "saved", step: found?.checkpoint.record.step });
+      return;
+    }
+  }
+});
