@@ -11,8 +11,8 @@ const TOP = 8;
 const BOTTOM = 24;
 
 export interface Chart {
-  /** Begins anew. */
-  start(totalSteps: number): void;
+  /** Begins anew; after an interruption, from the step on which it goes on. */
+  start(totalSteps: number, from?: number): void;
   addLoss(step: number, loss: number): void;
   /** A share of 0 … 1. */
   addValue(step: number, value: number): void;
@@ -76,7 +76,7 @@ export function createChart(canvas: HTMLCanvasElement): Chart {
     curve(values, 1, color("value"), 2);
     context.restore();
     context.fillStyle = color("value");
-    for (const { step, y: value } of values) {
+    for (const { step, y: value } of values.filter((point) => point.step <= total)) {
       context.beginPath();
       context.arc(x(step), y(value), 3.5, 0, 2 * Math.PI);
       context.fill();
@@ -99,8 +99,15 @@ export function createChart(canvas: HTMLCanvasElement): Chart {
   new ResizeObserver(ask).observe(canvas);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ask);
   return {
-    start(totalSteps) {
-      [total, losses, averages, values, weight, sum] = [Math.max(1, totalSteps), [], [], [], 0, 0];
+    start(totalSteps, from = 0) {
+      const before = ({ step }: Point): boolean => from > 0 && step <= from;
+      total = Math.max(1, totalSteps);
+      [losses, averages, values] = [losses, averages, values].map((points) => points.filter(before)) as [
+        Point[],
+        Point[],
+        Point[],
+      ];
+      if (averages.length === 0) [weight, sum] = [0, 0];
       ask();
     },
     addLoss(step, loss) {
@@ -111,7 +118,7 @@ export function createChart(canvas: HTMLCanvasElement): Chart {
       ask();
     },
     addValue(step, value) {
-      values.push({ step, y: value });
+      values = [...values.filter((point) => point.step !== step), { step, y: value }];
       ask();
     },
     get average() {

@@ -1,7 +1,7 @@
 /**
  * @file What the page and the worker that trains tell each other.
  */
-import type { LogRecord } from "../../../src/index.ts";
+import type { LogRecord, Validation } from "../../../src/index.ts";
 import type { DirectionSettings } from "../direction-shared.ts";
 import type { LenetSettings } from "../lenet-shared.ts";
 
@@ -36,7 +36,7 @@ export interface Shown {
 
 export type FromTrainer =
   /** The checkpoint of an interrupted training; undefined: there is none. */
-  | { readonly kind: "saved"; readonly step: number | undefined }
+  | { readonly kind: "saved"; readonly step: number | undefined; readonly validations: readonly Validation[] }
   /** What goes on, where it is not training. */
   | { readonly kind: "doing"; readonly text: string }
   | { readonly kind: "log"; readonly record: LogRecord }

@@ -79,6 +79,7 @@ export function startPanel(root: HTMLElement, spec: PanelSpec): void {
       case "saved": {
         const text = localStorage.getItem(saved);
         if (message.step === undefined || text === null) return;
+        for (const { step, value } of message.validations) chart.addValue(step, value);
         for (const [name, value] of Object.entries(JSON.parse(text) as ReturnType<typeof values>)) {
           const input = form.elements.namedItem(name) as HTMLInputElement;
           if (typeof value === "boolean") input.checked = value;
@@ -112,7 +113,7 @@ export function startPanel(root: HTMLElement, spec: PanelSpec): void {
     switch (record.type) {
       case "start":
         total = record.totalSteps;
-        chart.start(total);
+        chart.start(total, record.step);
         find<HTMLProgressElement>("progress").max = total;
         return;
       case "step": {

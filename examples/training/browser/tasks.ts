@@ -68,7 +68,8 @@ export async function runDirection(settings: Settings["direction"], context: Con
   const original = await load(ORIGINAL, context.signal);
   tell({ kind: "doing", text: `Drawing ${settings.lines} lines of text` });
   const training = await drawSamples({ seed: 1, split: "calibration", count: settings.lines, signal: context.signal });
-  const fresh = await drawSamples({ seed: 2, split: "evaluation", count: 200, signal: context.signal });
+  const count = Math.min(200, settings.lines);
+  const fresh = await drawSamples({ seed: 2, split: "evaluation", count, signal: context.signal });
   tell({ kind: "doing", text: "Damaging the weights" });
   const result = await repairDirection({ original, training, fresh }, settings, {
     ...context,

@@ -46,7 +46,8 @@ addEventListener("message", async ({ data }: MessageEvent<ToTrainer>) => {
       return checkpoints(data.task).clear();
     case "look": {
       const found = await checkpoints(data.task).latest();
-      tell({ kind: "saved", step: found?.checkpoint.record.step });
+      const { step, validations = [] } = found?.checkpoint.record ?? {};
+      tell({ kind: "saved", step, validations });
       return;
     }
   }
