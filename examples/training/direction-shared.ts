@@ -3,23 +3,19 @@
  * upside down?) are damaged until it is right no more often than a coin, and it learns the original's answers on images
  * that nobody labelled. Images come from whatever canvas there is, ONNX Runtime as a runtime.
  */
-import {
-  batch,
-  type CheckpointStore,
-  createRandom,
-  fromSamples,
-  type LogRecord,
-  loadModel,
-  type Model,
-  namedConstants,
-  type Runtime,
-  type Sample,
-  saveModel,
-  Tensor,
-  type TrainHooks,
-  type TrainResult,
-  train,
-} from "../../src/index.ts";
+import { batch } from "../../src/data/combine.ts";
+import { fromSamples } from "../../src/data/source.ts";
+import type { Model } from "../../src/graph/model.ts";
+import { loadModel, saveModel } from "../../src/graph/model-file.ts";
+import type { Runtime } from "../../src/runtime/runtime.ts";
+import type { Sample } from "../../src/step/data.ts";
+import { Tensor } from "../../src/tensor/tensor.ts";
+import type { CheckpointStore } from "../../src/train/checkpoint.ts";
+import type { TrainResult } from "../../src/train/context.ts";
+import type { LogRecord, TrainHooks } from "../../src/train/events.ts";
+import { train } from "../../src/train/trainer.ts";
+import { namedConstants } from "../../src/train/write-back.ts";
+import { createRandom } from "../../src/util/random.ts";
 
 /** The classifier's window: height and width. */
 export const WINDOW = [48, 192] as const;

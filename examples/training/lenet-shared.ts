@@ -4,25 +4,19 @@
  *
  * A tenth of the training images is kept for validation and chooses the epoch; the test images are looked at once.
  */
-import {
-  batch,
-  type CheckpointStore,
-  createAugmenter,
-  fromIdx,
-  type IdxFiles,
-  type IdxOptions,
-  type LogRecord,
-  limit,
-  type Model,
-  type Runtime,
-  saveModel,
-  shuffle,
-  skip,
-  type TrainHooks,
-  type TrainResult,
-  train,
-} from "../../src/index.ts";
-import { buildModel, lenet5 } from "../../src/nn.ts";
+
+import { createAugmenter } from "../../src/data/augment.ts";
+import { batch, limit, shuffle, skip } from "../../src/data/combine.ts";
+import { fromIdx, type IdxFiles, type IdxOptions } from "../../src/data/idx-source.ts";
+import type { Model } from "../../src/graph/model.ts";
+import { saveModel } from "../../src/graph/model-file.ts";
+import { buildModel } from "../../src/nn/build-model.ts";
+import { lenet5 } from "../../src/nn/models/lenet.ts";
+import type { Runtime } from "../../src/runtime/runtime.ts";
+import type { CheckpointStore } from "../../src/train/checkpoint.ts";
+import type { TrainResult } from "../../src/train/context.ts";
+import type { LogRecord, TrainHooks } from "../../src/train/events.ts";
+import { train } from "../../src/train/trainer.ts";
 
 export interface LenetSettings {
   /** Of the training set, those for validation included. Default: all. */

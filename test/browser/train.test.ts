@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ExampleServer, startExampleServer } from "../../examples/training/browser/server.ts";
 import { type LenetResult, trainLenet } from "../../examples/training/lenet-shared.ts";
 import { mnistFiles } from "../../examples/training/mnist-node.ts";
-import { loadModel, saveModel } from "../../src/model-bytes.ts";
+import { loadModel, saveModel } from "../../src/graph/model-file.ts";
 import { findBrowser } from "../../src/runtime/browser/find.ts";
 import { startWorkerRuntime } from "../../src/runtime/worker.ts";
 import type { RuntimeName } from "../../src/runtime/worker-messages.ts";

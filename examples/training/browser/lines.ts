@@ -1,7 +1,9 @@
 /**
  * @file Lines of text drawn with the browser's own canvas and fonts: what the classifier learns from needs no labels.
  */
-import { createRandom, type Random, type Sample } from "../../../src/index.ts";
+
+import type { Sample } from "../../../src/step/data.ts";
+import { createRandom, type Random } from "../../../src/util/random.ts";
 import { addNoise, type Picture, toInput } from "../../ocr/image.ts";
 import { categories, createPhrase, type Split } from "../../ocr/phrases.ts";
 import { lineSample } from "../direction-shared.ts";

@@ -1,7 +1,7 @@
 /**
  * @file What the page and the worker that trains tell each other.
  */
-import type { LogRecord, Validation } from "../../../src/index.ts";
+import type { LogRecord } from "../../../src/train/events.ts";
 import type { DirectionSettings } from "../direction-shared.ts";
 import type { LenetSettings } from "../lenet-shared.ts";
 
@@ -17,12 +17,10 @@ export type Order = {
   readonly [Task in TaskName]: { readonly kind: "train"; readonly task: Task; readonly settings: Settings[Task] };
 }[TaskName];
 
-export type ToTrainer =
-  | Order
-  /** Asks for a training that was interrupted. */
-  | { readonly kind: "look"; readonly task: TaskName }
-  | { readonly kind: "forget"; readonly task: TaskName }
-  | { readonly kind: "cancel" };
+export type ToTrainer = Order | { readonly kind: "cancel" };
+
+/** The database in which a task's checkpoints are. */
+export const databaseOf = (task: string): string => `tersor-example-${task}`;
 
 /** A small picture with its caption. */
 export interface Shown {
@@ -35,8 +33,6 @@ export interface Shown {
 }
 
 export type FromTrainer =
-  /** The checkpoint of an interrupted training; undefined: there is none. */
-  | { readonly kind: "saved"; readonly step: number | undefined; readonly validations: readonly Validation[] }
   /** What goes on, where it is not training. */
   | { readonly kind: "doing"; readonly text: string }
   | { readonly kind: "log"; readonly record: LogRecord }

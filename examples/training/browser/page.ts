@@ -14,7 +14,7 @@ element("device").textContent = crossOriginIsolated
 const threads: Field = { name: "threads", label: "Threads", value: 1, max: crossOriginIsolated ? cores : 1 };
 const seed: Field = { name: "seed", label: "Seed", value: 1, min: 0 };
 
-startPanel(element("lenet"), {
+void startPanel(element("lenet"), {
   about:
     "LeNet-5 learns handwritten digits (MNIST), beginning with random weights. A tenth of the images chooses the best epoch; the test images are looked at once, at the end.",
   fields: [
@@ -48,11 +48,11 @@ startPanel(element("lenet"), {
   }),
 });
 
-startPanel(element("direction"), {
+void startPanel(element("direction"), {
   about:
     "A classifier says whether a line of text is upside down. Noise on its weights makes it no better than a coin. It is repaired by the original's answers on lines that this page draws: nobody labelled them.",
   fields: [
-    { name: "lines", label: "Lines to learn from", value: 1000, min: 50, max: 20_000 },
+    { name: "lines", label: "Lines to learn from", value: 1000, min: 20, max: 20_000 },
     { name: "steps", label: "Steps", value: 200, max: 5000 },
     { name: "batchSize", label: "Batch size", value: 32, max: 256 },
     { name: "learningRate", label: "Learning rate", value: 0.003, min: 0, step: "any" },

@@ -1,8 +1,9 @@
 /**
  * @file One tab: its settings, its worker, what is seen while it trains, and the trained model.
  */
+import { databaseCheckpoints } from "../../../src/web.ts";
 import { type Chart, createChart } from "./chart.ts";
-import type { FromTrainer, Order, Shown, ToTrainer } from "./messages.ts";
+import { databaseOf, type FromTrainer, type Order, type Shown, type ToTrainer } from "./messages.ts";
 
 export interface Field {
   readonly name: string;
@@ -30,14 +31,15 @@ export interface PanelSpec {
 
 type State = "idle" | "training" | "interrupted" | "done" | "failed";
 
-export function startPanel(root: HTMLElement, spec: PanelSpec): void {
+export async function startPanel(root: HTMLElement, spec: PanelSpec): Promise<void> {
   root.append((document.getElementById("panel") as HTMLTemplateElement).content.cloneNode(true));
   const find = <T extends HTMLElement>(selector: string): T => root.querySelector<T>(selector)!;
   const button = (name: string): HTMLButtonElement => find(`[data-do="${name}"]`);
   const form = find<HTMLFormElement>("form");
   const chart = createChart(find("canvas"));
-  const saved = `tersor-example-${root.id}`;
-  let worker: Worker;
+  const saved = databaseOf(root.id);
+  const checkpoints = databaseCheckpoints(databaseOf(root.id));
+  let worker: Worker | undefined;
   let total = 1;
   let batch = 1;
 
@@ -47,7 +49,6 @@ export function startPanel(root: HTMLElement, spec: PanelSpec): void {
   find(".shown").style.setProperty("--least", `${spec.picture}px`);
   tiles(find(".live"), { step: "–", loss: "–", [spec.metric]: "–", [`${spec.unit}/s`]: "–", "time left": "–" });
 
-  const send = (message: ToTrainer): void => worker.postMessage(message);
   const values = (): Record<string, number | boolean> =>
     Object.fromEntries(
       spec.fields.map(({ name }) => {
@@ -67,27 +68,25 @@ export function startPanel(root: HTMLElement, spec: PanelSpec): void {
     for (const input of form.querySelectorAll("input")) input.disabled = busy || interrupted;
     if (busy) find(".result").hidden = true;
   };
-  /** Each training has a worker of its own: its memory goes with it, and its number of threads. */
-  const restart = (): void => {
-    worker?.terminate();
-    worker = new Worker(new URL("trainer.ts", import.meta.url), { type: "module" });
-    worker.addEventListener("message", ({ data }) => hear(data as FromTrainer));
-    worker.addEventListener("error", ({ message }) => show("failed", `The worker failed: ${message}`));
+  /** A training that was interrupted, by the button or by the page's end. */
+  const look = async (): Promise<void> => {
+    const text = localStorage.getItem(saved);
+    const record = (await checkpoints.latest())?.checkpoint.record;
+    if (record === undefined || text === null) return show("idle", "Ready");
+    for (const { step, value } of record.validations) chart.addValue(step, value);
+    for (const [name, value] of Object.entries(JSON.parse(text) as ReturnType<typeof values>)) {
+      const input = form.elements.namedItem(name) as HTMLInputElement;
+      if (typeof value === "boolean") input.checked = value;
+      else input.valueAsNumber = value;
+    }
+    show("interrupted", `Interrupted after step ${record.step}`, "Its state is kept in this browser.");
+  };
+  const forget = async (): Promise<void> => {
+    localStorage.removeItem(saved);
+    await checkpoints.clear();
   };
   const hear = (message: FromTrainer): void => {
     switch (message.kind) {
-      case "saved": {
-        const text = localStorage.getItem(saved);
-        if (message.step === undefined || text === null) return;
-        for (const { step, value } of message.validations) chart.addValue(step, value);
-        for (const [name, value] of Object.entries(JSON.parse(text) as ReturnType<typeof values>)) {
-          const input = form.elements.namedItem(name) as HTMLInputElement;
-          if (typeof value === "boolean") input.checked = value;
-          else input.valueAsNumber = value;
-        }
-        show("interrupted", `Interrupted after step ${message.step}`, "Its state is kept in this browser.");
-        return;
-      }
       case "doing":
         show("training", `${message.text} …`);
         return;
@@ -95,19 +94,16 @@ export function startPanel(root: HTMLElement, spec: PanelSpec): void {
         follow(message.record, chart);
         return;
       case "done":
-        localStorage.removeItem(saved);
         finish(message);
-        restart();
-        return;
+        break;
       case "cancelled":
-        restart();
-        send({ kind: "look", task: root.id as Order["task"] });
-        return;
+        void look();
+        break;
       case "failed":
         show("failed", message.message);
-        restart();
-        return;
+        break;
     }
+    worker?.terminate();
   };
   const follow = (record: (FromTrainer & { kind: "log" })["record"], { addLoss, addValue }: Chart): void => {
     switch (record.type) {
@@ -154,28 +150,31 @@ export function startPanel(root: HTMLElement, spec: PanelSpec): void {
     find(".result").hidden = false;
   };
 
-  form.addEventListener("submit", (event) => {
+  form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    const anew = root.dataset["state"] !== "interrupted";
+    show("training", "Starting …");
+    if (anew) await forget();
     const given = values();
     localStorage.setItem(saved, JSON.stringify(given));
     const order = spec.order(given);
     batch = order.settings.batchSize ?? 1;
-    show("training", "Starting …");
-    send(order);
+    // Each training has a worker of its own: its memory goes with it, and its number of threads.
+    worker = new Worker(new URL("trainer.ts", import.meta.url), { type: "module" });
+    worker.addEventListener("message", ({ data }) => hear(data as FromTrainer));
+    worker.addEventListener("error", ({ message }) => show("failed", `The worker failed: ${message}`));
+    worker.postMessage(order satisfies ToTrainer);
   });
   button("cancel").addEventListener("click", () => {
     show("training", "Cancelling …");
-    send({ kind: "cancel" });
+    worker?.postMessage({ kind: "cancel" } satisfies ToTrainer);
   });
-  button("forget").addEventListener("click", () => {
-    localStorage.removeItem(saved);
-    send({ kind: "forget", task: root.id as Order["task"] });
+  button("forget").addEventListener("click", async () => {
+    await forget();
     chart.start(1);
     show("idle", "Ready");
   });
-  show("idle", "Ready");
-  restart();
-  send({ kind: "look", task: root.id as Order["task"] });
+  await look();
 }
 
 function fieldElement({ name, label, value, min, max, step = 1 }: Field): HTMLElement {

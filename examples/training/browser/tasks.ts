@@ -1,7 +1,10 @@
 /**
  * @file What the page can train, in its worker: data, the script shared with Node, and what is shown at the end.
  */
-import { type IdxFiles, type Sample, saveModel, type TrainContext } from "../../../src/index.ts";
+import type { IdxFiles } from "../../../src/data/idx-source.ts";
+import { saveModel } from "../../../src/graph/model-file.ts";
+import type { Sample } from "../../../src/step/data.ts";
+import type { TrainContext } from "../../../src/train/context.ts";
 import { repairDirection, WINDOW } from "../direction-shared.ts";
 import { trainLenet } from "../lenet-shared.ts";
 import { drawSamples } from "./lines.ts";

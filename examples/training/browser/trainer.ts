@@ -3,19 +3,17 @@
  * Trainer and ONNX Runtime share this thread; the trainer leaves room for the page's messages between its steps.
  */
 import { createWebRuntime, databaseCheckpoints } from "../../../src/web.ts";
-import type { Order, TaskName, ToTrainer } from "./messages.ts";
+import { databaseOf, type Order, type ToTrainer } from "./messages.ts";
 import { type Context, runDirection, runLenet, type Tell } from "./tasks.ts";
 
 const tell: Tell = (message) => postMessage(message);
-
-const checkpoints = (task: TaskName) => databaseCheckpoints(`tersor-example-${task}`);
 
 let cancel: AbortController | undefined;
 
 async function train(order: Order): Promise<void> {
   cancel = new AbortController();
   const { signal } = cancel;
-  const store = checkpoints(order.task);
+  const store = databaseCheckpoints(databaseOf(order.task));
   try {
     tell({ kind: "doing", text: "Loading onnxruntime-web" });
     const runtime = await createWebRuntime();
@@ -35,20 +33,7 @@ async function train(order: Order): Promise<void> {
   }
 }
 
-addEventListener("message", async ({ data }: MessageEvent<ToTrainer>) => {
-  switch (data.kind) {
-    case "train":
-      return train(data);
-    case "cancel":
-      cancel?.abort();
-      return;
-    case "forget":
-      return checkpoints(data.task).clear();
-    case "look": {
-      const found = await checkpoints(data.task).latest();
-      const { step, validations = [] } = found?.checkpoint.record ?? {};
-      tell({ kind: "saved", step, validations });
-      return;
-    }
-  }
+addEventListener("message", ({ data }: MessageEvent<ToTrainer>) => {
+  if (data.kind === "train") void train(data);
+  else cancel?.abort();
 });
