@@ -15,6 +15,7 @@ export { batch, limit, shuffle, skip, split } from "./data/combine.ts";
 
 export { candidateFeeds, generateInputs } from "./data/generate.ts";
 export { decodeIdx } from "./data/idx.ts";
+export { fromIdx, type IdxFiles, type IdxOptions, type LabelledImages } from "./data/idx-source.ts";
 export { decodeNpy, encodeNpy } from "./data/npy.ts";
 export { decodeNpz, encodeNpz } from "./data/npz.ts";
 export { createPreprocessor, type Preprocessor } from "./data/preprocess.ts";
@@ -25,6 +26,7 @@ export type { AttributeInput } from "./graph/attributes.ts";
 export { fromOnnx } from "./graph/from-onnx.ts";
 export { type AddOptions, Graph } from "./graph/graph.ts";
 export { Model } from "./graph/model.ts";
+export { loadModel, saveModel } from "./graph/model-file.ts";
 export { Node } from "./graph/node.ts";
 export { any, constant, type Match, match, op, type Pattern, scalar } from "./graph/pattern.ts";
 export { applyRules, onlyInside, type Rule } from "./graph/rewrite.ts";
@@ -48,7 +50,7 @@ export type { Metric } from "./measure/metrics/metric.ts";
 export { type MetricOptions, metricOptions } from "./measure/metrics/options.ts";
 export { compressedSizes } from "./measure/size.ts";
 export { type SparseSizes, sparseSizes, sparseSizeTable } from "./measure/sparse-size.ts";
-export { loadModel, quantizeDynamic, quantizeStatic, quantizeWeights, saveModel } from "./model-bytes.ts";
+export { quantizeDynamic, quantizeStatic, quantizeWeights } from "./model-bytes.ts";
 export { decodeModel } from "./onnx/decode.ts";
 export { encodeModel, joinChunks } from "./onnx/encode.ts";
 export { type ExternalData, externalDataFromMemory } from "./onnx/external-data.ts";
@@ -141,6 +143,7 @@ export type { Pruning } from "./train/pruner.ts";
 export { train } from "./train/trainer.ts";
 export { type TrainerInput, type TrainerOptions, trainerOptions } from "./train/trainer-options.ts";
 export type { Validation } from "./train/validate.ts";
+export { type NamedConstant, namedConstants } from "./train/write-back.ts";
 export {
   FormatError,
   GraphError,
@@ -151,4 +154,5 @@ export {
   VerificationError,
 } from "./util/errors.ts";
 export type { Progress } from "./util/progress.ts";
+export { createRandom, type Random } from "./util/random.ts";
 export { VERSION } from "./version.ts";

@@ -8,6 +8,7 @@ import { encodeModel, joinChunks } from "../onnx/encode.ts";
 import type { Runtime, Tensors } from "../runtime/runtime.ts";
 import { createState, type StatefulSession, type StateStore } from "../runtime/stateful.ts";
 import { Tensor } from "../tensor/tensor.ts";
+import { createBreath } from "../util/breathe.ts";
 import type { Progress } from "../util/progress.ts";
 import { createRandom, streamSeed } from "../util/random.ts";
 import { STREAMS } from "./batches.ts";
@@ -43,6 +44,8 @@ interface Loaded {
 export class TrainingSessions {
   readonly #options: SessionsOptions;
   readonly #loaded = new Map<string, Loaded>();
+  /** In a thread that computes itself, signals are aborted and messages read between runs. */
+  readonly #breathe = createBreath();
   #state: StateStore | undefined;
 
   constructor(options: SessionsOptions) {
@@ -73,6 +76,7 @@ export class TrainingSessions {
     program?.random.forEach((fed, i) => {
       if (part !== "evaluate") all[fed.input] = noise(fed, streamSeed(this.#options.seed, STREAMS.noise, run, i));
     });
+    await this.#breathe();
     return session.step(Object.fromEntries(session.inputs.map(({ name }) => [name, all[name]!])));
   }
 
