@@ -48,7 +48,10 @@ export function limitMemory(memory: MemoryEstimate, { memoryLimit }: TrainerOpti
 }
 
 /** What of the trainer's options is the program's. */
-export function programOptions(options: TrainerOptions, accumulate: boolean): TrainingInput {
+export function programOptions(
+  options: TrainerOptions,
+  accumulate: boolean,
+): TrainingInput & Pick<TrainerOptions, "losses"> {
   const { losses, penalties, optimizer, train: only, freeze, groups, clipNorm, batchNorm, dropout, ema } = options;
   const { constantInputs, updateMasked, missing } = options;
   return {

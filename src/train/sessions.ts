@@ -28,6 +28,8 @@ export interface SessionsOptions {
   /** Ways of gradients are timed. */
   readonly ways: WayCache | undefined;
   readonly seed: number;
+  /** Whose state these work on, too. Default: they have one of their own. */
+  readonly shared?: TrainingSessions | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
 }
@@ -49,7 +51,7 @@ export class TrainingSessions {
 
   /** There after the first program. */
   get state(): StateStore {
-    return this.#state!;
+    return this.#options.shared?.state ?? this.#state!;
   }
 
   /** The program for batches of these dimensions. */
@@ -95,7 +97,7 @@ export class TrainingSessions {
       ...(progress && { progress }),
       ...(ways && { timeWays: { threads, cache: ways } }),
     });
-    this.#state ??= await createState(runtime, program.state);
+    if (this.#options.shared === undefined) this.#state ??= await createState(runtime, program.state);
     const loaded: Loaded = { program, sessions: new Map() };
     this.#loaded.set(key, loaded);
     const [oldest] = this.#loaded;
