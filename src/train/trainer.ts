@@ -32,6 +32,7 @@ import {
 } from "./checkpoint.ts";
 import { checkPatterns, limitMemory, programOptions } from "./checks.ts";
 import type { TrainContext, TrainResult } from "./context.ts";
+import { LossCurve } from "./curve.ts";
 import { DivergenceError, type LossWatch, watchLoss } from "./divergence.ts";
 import { type LogRecord, progressText, type StepInfo, type StopReason } from "./events.ts";
 import { layerwiseLosses, sameState } from "./layerwise.ts";
@@ -97,6 +98,7 @@ class Training {
   #layers: Phase | undefined;
   #belongsTo!: Fingerprint;
   #watch!: LossWatch;
+  #curve = new LossCurve();
   #total = 0;
 
   #step = 0;
@@ -359,6 +361,7 @@ class Training {
     this.#position = record.position;
     this.#validations = [...record.validations];
     this.#stale = record.stale;
+    this.#curve = new LossCurve(record.curve);
     this.#best = record.best && best && { validation: record.best, state: best };
     this.#checkpoint = { step: record.step, name };
   }
@@ -437,6 +440,7 @@ class Training {
       samples,
     };
     const problem = this.#watch.add(loss);
+    this.#curve.add(this.#step, loss, program === this.#layers?.program);
     if (this.#step % logEvery === 0 || problem !== undefined) this.#logStep(info);
     if (problem !== undefined) {
       this.#whole = false;
@@ -513,6 +517,7 @@ class Training {
           ...(parameter && { parameter }),
         })),
         ...(losses && { losses }),
+        curve: this.#curve.history,
         validations: this.#validations,
         ...(this.#best && { best: this.#best.validation }),
         stale: this.#stale,
@@ -553,6 +558,7 @@ class Training {
       epochs: this.#position.epoch + (this.#position.index > 0 ? 1 : 0),
       stopped,
       loss: this.#watch.history?.average,
+      curve: this.#curve.points(this.#step),
       metric,
       validations: this.#validations,
       best: this.#options.keepBest ? this.#best?.validation : undefined,

@@ -71,12 +71,12 @@ export function addFinetune(program: Command, signal: AbortSignal): void {
         signal,
       });
       if (report !== undefined) {
-        const { input, output, targets, drops, ok, machine } = result;
+        const { input, output, targets, drops, ok, machine, training } = result;
         await reportVerify(
           report,
           flags,
           [input, output],
-          { targets, drops, ok, machine },
+          { targets, drops, ok, machine, training },
           { progress: progress.update, signal },
         );
       }
