@@ -34,6 +34,7 @@ import type { TrainerInput } from "../train/trainer-options.ts";
 import { OptionError } from "../util/errors.ts";
 import type { Progress } from "../util/progress.ts";
 import { openFinetuneData } from "./finetune-data.ts";
+import { firstFeeds, layersOf, sameScalars } from "./finetune-layers.ts";
 import { chooseLoss, type FinetuneLoss, type LossInput, lossesOf } from "./finetune-losses.ts";
 import { type FinetuneInput, type FinetuneOptions, finetuneOptions } from "./finetune-options.ts";
 import { ctcMetrics, textLabels } from "./finetune-texts.ts";
@@ -130,8 +131,24 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
     const metricOptions = { ...DEFAULT_METRIC_OPTIONS, ...metrics?.options };
     const losses = lossesOf(loss, model, finetune, metricOptions);
     const teacher = loss === "distill" ? teacherOf(opened, finetune, options) : undefined;
+    const constantInputs = finetune.constantInputs ?? (await sameScalars(model, training));
+    const layers =
+      teacher === undefined || finetune.layerwise === 0
+        ? []
+        : await layersOf(
+            model,
+            teacher,
+            { feeds: await firstFeeds(model, training), runtime, constantInputs, signal: options.signal },
+            finetune.layerwise !== undefined,
+          );
     const augment = augmentation(finetune, options.seed ?? 0);
-    const result = await train(model, trainerInput(finetune, losses, { ...options, metrics }), {
+    const input = trainerInput(
+      finetune,
+      losses,
+      { ...options, metrics },
+      { distill: loss === "distill", layers, constantInputs },
+    );
+    const result = await train(model, input, {
       runtime,
       data: training,
       validation,
@@ -198,13 +215,14 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
 }
 
 /** Options that only others give a meaning. */
-function checkPair({ resume, checkpoint, loss, teacher, hidden }: FinetuneOptions): void {
+function checkPair({ resume, checkpoint, loss, teacher, hidden, layerwise }: FinetuneOptions): void {
   const fail = (subject: string, problem: string): OptionError =>
     new OptionError({ area: "finetune", subject, problem });
   if (resume && checkpoint === undefined)
     throw fail("--resume", "expected --checkpoint with the folder to go on from, got none");
   if (loss === undefined || loss === "distill") return;
   if (teacher !== undefined) throw fail("--teacher", `expected --loss distill, got ${loss}`);
+  if (layerwise !== undefined) throw fail("--layerwise", `expected --loss distill, got ${loss}`);
   if (hidden.length > 0) throw fail("--hidden", `expected --loss distill, got ${loss}`);
 }
 
@@ -274,14 +292,30 @@ function augmentation(
   return { augment: change, augmentName: typeof augment === "string" ? augment : JSON.stringify(augment) };
 }
 
+/** What follows from loss, teacher and data. */
+interface Chosen {
+  readonly distill: boolean;
+  /** Values by which it goes layer by layer. */
+  readonly layers: readonly string[];
+  readonly constantInputs: readonly string[];
+}
+
+/** Of the updates; the rest is for what layers alone cannot see: how their errors add up. */
+const LAYERWISE_SHARE = 0.7;
+
 function trainerInput(
   finetune: FinetuneOptions,
   losses: LossInput[],
   { metrics, threads, seed }: FinetuneFileOptions,
+  { distill, layers, constantInputs }: Chosen,
 ): TrainerInput {
-  const { optimizer, momentum, weightDecay, schedule, warmUp, lr, maxMemory, steps, clipNorm, ema, dropout } = finetune;
+  const { optimizer, momentum, warmUp, lr, maxMemory, layerwise, layerwiseLr, steps, clipNorm, ema, dropout } =
+    finetune;
   const { patience, validateEvery, checkpointEvery, epochs, batchSize, accumulate, train: only, freeze } = finetune;
-  const { batchNorm, timeWays, missing, constantInputs } = finetune;
+  const { batchNorm, timeWays, missing } = finetune;
+  // Warm-up, because moments are new where the whole begins; no pull to 0, because the teacher's weights are what is wanted.
+  const schedule = finetune.schedule ?? (distill ? "one-cycle" : "cosine");
+  const weightDecay = finetune.weightDecay ?? (distill ? 0 : undefined);
   const metric = metrics?.names?.find((name) => name !== SCORE);
   const given = <T extends object>(object: T) =>
     Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Partial<T>;
@@ -302,7 +336,10 @@ function trainerInput(
     batchNorm,
     timeWays,
     missing,
-    constantInputs,
+    constantInputs: [...constantInputs],
+    ...(layers.length > 0 && {
+      layerwise: { values: [...layers], share: layerwise ?? LAYERWISE_SHARE, learningRate: layerwiseLr },
+    }),
     metricOptions: metrics?.options ?? {},
     memoryLimit: maxMemory === undefined ? MEMORY_SHARE * totalmem() : maxMemory * 1e6,
     threads: threads ?? 1,

@@ -3,6 +3,7 @@
  * by three numbers and a list, so that it can be taken up again anywhere.
  */
 import { concatenateTensors } from "../data/combine.ts";
+import type { Model } from "../graph/model.ts";
 import type { Tensors } from "../runtime/runtime.ts";
 import type { DataSource, Sample } from "../step/data.ts";
 import { Tensor } from "../tensor/tensor.ts";
@@ -100,13 +101,33 @@ export interface BatchOptions {
   readonly augment?: Augment | undefined;
   /** Default true. */
   readonly shuffle?: boolean;
+  /** Axes of inputs along which samples are joined, where these are not the first. */
+  readonly axes?: BatchAxes | undefined;
+}
+
+export type BatchAxes = ReadonlyMap<string, number>;
+
+/**
+ * The inputs whose samples are not joined along the first axis: the model fixes that one and leaves another open, of which a
+ * sample has one. States of recurrent layers are so: [layers, batch, hidden].
+ */
+export function batchAxes(model: Model, { inputs }: Sample): BatchAxes {
+  const axes = new Map<string, number>();
+  for (const { name, shape, initializer } of model.graph.inputs) {
+    const dims = inputs[name]?.dims;
+    if (initializer !== undefined || shape === undefined || dims === undefined) continue;
+    if (typeof shape[0] !== "number") continue;
+    const axis = shape.findIndex((dim, at) => typeof dim !== "number" && dims[at] === 1);
+    if (axis > 0) axes.set(name, axis);
+  }
+  return axes;
 }
 
 /** Batches of a position's epoch from there on. Samples of different shapes wait for others of their own. */
 export async function* epochBatches(
   reader: SampleReader,
   start: Position,
-  { seed, batchSize, lastBatch, augment, shuffle = true }: BatchOptions,
+  { seed, batchSize, lastBatch, augment, shuffle = true, axes }: BatchOptions,
 ): AsyncGenerator<Batch> {
   const { epoch } = start;
   const order = Array.from({ length: reader.length }, (_, i) => i);
@@ -120,7 +141,7 @@ export async function* epochBatches(
   const waiting = new Map<string, { readonly place: number; readonly sample: Sample }[]>();
   const put = async (place: number): Promise<string> => {
     const sample = await read(place);
-    const key = shapesOf(sample);
+    const key = shapesOf(sample, axes);
     const group = waiting.get(key);
     if (group === undefined) waiting.set(key, [{ place, sample }]);
     else group.push({ place, sample });
@@ -132,7 +153,10 @@ export async function* epochBatches(
     waiting.delete(key);
     const left = [...waiting.values()].flatMap((items) => items.map(({ place }) => place));
     return {
-      ...joinSamples(group.map(({ sample }) => sample)),
+      ...joinSamples(
+        group.map(({ sample }) => sample),
+        axes,
+      ),
       indices: group.map(({ place }) => order[place]!),
       after: { epoch, index, waiting: left },
     };
@@ -206,15 +230,21 @@ export async function* ahead<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
   }
 }
 
-function shapesOf({ inputs }: Sample): string {
+/** Dimensions but for those of the batch. */
+function shapesOf({ inputs }: Sample, axes: BatchAxes | undefined): string {
+  const other = (name: string): readonly number[] =>
+    inputs[name]!.dims.filter((_, at) => at !== (axes?.get(name) ?? 0));
   return Object.keys(inputs)
     .sort()
-    .map((name) => `${name}:${inputs[name]!.dtype}[${inputs[name]!.dims.slice(1)}]`)
+    .map((name) => `${name}:${inputs[name]!.dtype}[${other(name)}]`)
     .join(" ");
 }
 
-/** Samples along the first axis; scalars, a sample rate for example, must be equal in all. */
-export function joinSamples(samples: readonly Sample[]): {
+/** Samples along the batch's axis; scalars, a sample rate for example, must be equal in all. */
+export function joinSamples(
+  samples: readonly Sample[],
+  axes?: BatchAxes,
+): {
   readonly inputs: Tensors;
   readonly labels: readonly unknown[];
 } {
@@ -223,7 +253,7 @@ export function joinSamples(samples: readonly Sample[]): {
     const tensors = samples.map((sample) => sample.inputs[name]!);
     const same =
       tensors[0]!.dims.length === 0 && tensors.every((one) => String(one.data()) === String(tensors[0]!.data()));
-    return [name, same || tensors.length === 1 ? tensors[0]! : concatenateTensors(tensors, name)];
+    return [name, same || tensors.length === 1 ? tensors[0]! : concatenateTensors(tensors, name, axes?.get(name))];
   });
   return { inputs: Object.fromEntries(inputs), labels: samples.map(({ label }) => label) };
 }

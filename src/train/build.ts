@@ -157,7 +157,7 @@ async function gradientGraph(
   const { dims } = prepared;
   const random = feedDropout(model, options.dropout, dims);
   const statistics = options.batchNorm === "batch-statistics" ? useBatchStatistics(model, dims) : new Map();
-  const { loss: plain, parts, targets, notes } = appendLosses(model, options.losses, dims, feeds);
+  const { loss: plain, parts, targets, notes } = appendLosses(model, options.losses, dims, feeds, { forcing: true });
   const values = prepared.parameters.map(({ name }) => graph.inputs.find((value) => value.name === name)!);
   const masked = new Map(values.map((value) => [value.name, maskOf(model, value)]));
   const loss = appendPenalties(
@@ -230,7 +230,7 @@ async function gradientGraph(
 
 function evaluation(prepared: Prepared, options: TrainingOptions, { feeds }: BuildContext): Model {
   const model = forEvaluation(prepared);
-  const { loss, parts } = appendLosses(model, options.losses, prepared.dims, feeds);
+  const { loss, parts } = appendLosses(model, options.losses, prepared.dims, feeds, { forcing: false });
   const outputs = model.graph.outputs.map((value) => value.name);
   model.graph.setOutputs([]);
   finish(model, outputs, new Map(resultNames(loss, parts)));

@@ -10,6 +10,7 @@ import { InputError } from "../util/errors.ts";
 import { hashBytes } from "../util/hash.ts";
 import { createRandom } from "../util/random.ts";
 import type { Position, SampleReader } from "./batches.ts";
+import type { CurveHistory } from "./curve.ts";
 import type { LossHistory } from "./divergence.ts";
 import type { StateEntry } from "./program.ts";
 import { type TrainerOptions, WITHOUT_EFFECT } from "./trainer-options.ts";
@@ -45,6 +46,7 @@ export interface CheckpointRecord {
   /** Of the state: name, kind and parameter. */
   readonly entries: readonly Pick<StateEntry, "name" | "kind" | "parameter">[];
   readonly losses?: LossHistory;
+  readonly curve?: CurveHistory;
   readonly validations: readonly Validation[];
   readonly best?: Validation;
   /** Validations since the best. */

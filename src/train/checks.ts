@@ -62,7 +62,7 @@ export function programOptions(
   options: TrainerOptions,
   accumulate: boolean,
   masks?: TrainingInput["masks"],
-): TrainingInput {
+): TrainingInput & Pick<TrainerOptions, "losses"> {
   const { losses, penalties, optimizer, train: only, freeze, groups, clipNorm, batchNorm, dropout, ema } = options;
   const { constantInputs, updateMasked, missing } = options;
   return {

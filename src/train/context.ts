@@ -7,6 +7,7 @@ import type { DataSource } from "../step/data.ts";
 import type { Progress } from "../util/progress.ts";
 import type { Augment } from "./batches.ts";
 import type { CheckpointStore } from "./checkpoint.ts";
+import type { CurvePoint } from "./curve.ts";
 import type { LogRecord, StopReason, TrainHooks } from "./events.ts";
 import type { MemoryEstimate } from "./program.ts";
 import type { Validation, ValidationMetric } from "./validate.ts";
@@ -42,6 +43,8 @@ export interface TrainResult {
   readonly stopped: StopReason;
   /** Running average. Undefined where no update was made. */
   readonly loss: number | undefined;
+  /** Its course, in at most some hundred points. */
+  readonly curve: readonly CurvePoint[];
   readonly metric: Pick<ValidationMetric, "name" | "direction" | "unit"> | undefined;
   /** The first is of the model as it was. */
   readonly validations: readonly Validation[];

@@ -29,6 +29,8 @@ export interface SessionsOptions {
   /** Ways of gradients are timed. */
   readonly ways: WayCache | undefined;
   readonly seed: number;
+  /** Whose state these work on, too. Default: they have one of their own. */
+  readonly shared?: TrainingSessions | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
 }
@@ -54,7 +56,7 @@ export class TrainingSessions {
 
   /** There after the first program. */
   get state(): StateStore {
-    return this.#state!;
+    return this.#options.shared?.state ?? this.#state!;
   }
 
   /** The program for batches of these dimensions. */
@@ -102,10 +104,12 @@ export class TrainingSessions {
       ...(ways && { timeWays: { threads, cache: ways } }),
     };
     let program: TrainingProgram | undefined;
+    const { shared } = this.#options;
+    const hasState = shared !== undefined || this.#state !== undefined;
     // Validation has batches of its own, the last one of all above all: their gradients are never asked for.
-    if (part !== "evaluate" || this.#state === undefined) program = await buildTraining(model, training, context);
+    if (part !== "evaluate" || !hasState) program = await buildTraining(model, training, context);
     const evaluate = program?.evaluate ?? (await buildEvaluation(model, training, context));
-    if (program !== undefined) this.#state ??= await createState(runtime, program.state);
+    if (program !== undefined && shared === undefined) this.#state ??= await createState(runtime, program.state);
     const loaded: Loaded = { program, evaluate, sessions: known?.sessions ?? new Map() };
     this.#loaded.set(key, loaded);
     const [oldest] = this.#loaded;

@@ -12,6 +12,8 @@ import { Tensor } from "../tensor/tensor.ts";
 import { InputError, OptionError } from "../util/errors.ts";
 import type { Batch } from "./batches.ts";
 import type { LossOptions } from "./losses/losses.ts";
+import { trainingForm } from "./prepare.ts";
+import { bucketOf } from "./programs.ts";
 import { textTargets } from "./text-targets.ts";
 
 /** Target names that mean the teacher's value: "teacher" the loss's own output, "teacher:NAME" any other. */
@@ -19,6 +21,9 @@ const TEACHER = /^teacher(?::(.+))?$/;
 
 /** Losses whose labels are indices of classes. CTC's are texts of them, all others' numbers like the output's. */
 const CLASSES: ReadonlySet<LossOptions["kind"]> = new Set<LossOptions["kind"]>(["cross-entropy", "nll"]);
+
+/** Sessions of teachers that are open at once, where each is for inputs of some dimensions. */
+const MOST_SESSIONS = 8;
 
 export interface Targets {
   /** Whether any loss asks the teacher. */
@@ -32,32 +37,61 @@ export interface Targets {
   release(): Promise<void>;
 }
 
+export interface TargetsOptions {
+  /** Default: the model as it is. */
+  readonly teacher?: Model | undefined;
+  readonly threads?: number;
+  /** Inputs that are the same in all batches. */
+  readonly constant?: readonly string[];
+}
+
 /**
  * @param model Whose outputs are compared; what it gives tells the labels' dimensions.
- * @param teacher Default: the model as it is.
  * @throws OptionError for values that there are not.
  */
 export function createTargets(
   model: Model,
   losses: readonly LossOptions[],
   runtime: Runtime,
-  { teacher = model, threads = 1 }: { readonly teacher?: Model | undefined; readonly threads?: number } = {},
+  { teacher = model, threads = 1, constant = [] }: TargetsOptions = {},
 ): Targets {
   const asked = losses.map((loss) => ({ loss, output: loss.output ?? onlyOutput(model, loss), name: nameOf(loss) }));
   const fromTeacher = asked.some(({ name }) => name !== undefined);
   const fromLabels = asked.filter(({ name }) => name === undefined);
   const shown = new Set(asked.map(({ output, name }) => (name === undefined ? output : name || output)));
-  let opened: Promise<Session> | undefined;
-  const session = (): Promise<Session> => {
-    opened ??= runtime.load({ bytes: joinChunks(encodeModel(toOnnx(withOutputs(teacher, shown)))) }, { threads });
+  const load = (shows: Model): Promise<Session> =>
+    runtime.load({ bytes: joinChunks(encodeModel(toOnnx(shows))) }, { threads });
+  const sessions = new Map<string, Promise<Session>>();
+  // What is in a branch, or made when a recurrent layer is unrolled, is there in the form for training only.
+  const inForm = [...shown].some((name) => !hasValue(teacher, name));
+  const session = async (inputs: Tensors): Promise<Session> => {
+    const key = inForm ? bucketOf(inputs) : "";
+    const open = async (): Promise<Session> => {
+      if (!inForm) return load(withOutputs(teacher, shown));
+      const form = await trainingForm(teacher, constant, { runtime, feeds: inputs });
+      return load(withOutputs(form.model, shown));
+    };
+    const opened = sessions.get(key) ?? open();
+    sessions.delete(key);
+    sessions.set(key, opened);
+    const [oldest] = sessions;
+    if (sessions.size > MOST_SESSIONS && oldest !== undefined) {
+      sessions.delete(oldest[0]);
+      await (await oldest[1]).release();
+    }
     return opened;
   };
   const release = async (): Promise<void> => {
-    const session = await opened;
-    opened = undefined;
-    await session?.release();
+    const open = [...sessions.values()];
+    sessions.clear();
+    for (const opened of open) await (await opened).release();
   };
-  const run = async (inputs: Tensors): Promise<Tensors> => (await session()).run(inputs);
+  const run = async (inputs: Tensors): Promise<Tensors> => {
+    const opened = await session(inputs);
+    // Constant ones are inputs no more.
+    const taken = Object.entries(inputs).filter(([name]) => opened.inputs.some((port) => port.name === name));
+    return opened.run(inForm ? Object.fromEntries(taken) : inputs);
+  };
   // Dimensions of outputs by those of inputs.
   const known = new Map<string, Tensors>();
   return {
@@ -101,6 +135,10 @@ function onlyOutput(model: Model, { kind }: LossOptions): string {
     help: `Its outputs are: ${model.graph.outputs.join(", ")}.`,
   });
 }
+
+const hasValue = ({ graph }: Model, name: string): boolean =>
+  graph.outputs.some((output) => output.name === name) ||
+  [...graph.nodes()].some((node) => node.outputs.some((value) => value?.name === name));
 
 /** A copy that gives these values, too. */
 function withOutputs(model: Model, names: ReadonlySet<string>): Model {

@@ -74,12 +74,12 @@ export function addFinetune(program: Command, signal: AbortSignal): void {
         signal,
       });
       if (report !== undefined && !flags.dryRun) {
-        const { input, output, targets, drops, ok, machine } = result;
+        const { input, output, targets, drops, ok, machine, training } = result;
         await reportVerify(
           report,
           flags,
           [input, output],
-          { targets, drops, ok, machine },
+          { targets, drops, ok, machine, training },
           { progress: progress.update, signal },
         );
       }
