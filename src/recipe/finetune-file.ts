@@ -34,7 +34,7 @@ import type { TrainerInput } from "../train/trainer-options.ts";
 import { OptionError } from "../util/errors.ts";
 import type { Progress } from "../util/progress.ts";
 import { openFinetuneData } from "./finetune-data.ts";
-import { firstFeeds, layersOf, sameScalars } from "./finetune-layers.ts";
+import { firstFeeds, type Layers, layersOf, sameScalars } from "./finetune-layers.ts";
 import { chooseLoss, type FinetuneLoss, type LossInput, lossesOf } from "./finetune-losses.ts";
 import { type FinetuneInput, type FinetuneOptions, finetuneOptions } from "./finetune-options.ts";
 import { loadSpecOf, modelPorts, type OpenModel, openModel, runnablePath } from "./open.ts";
@@ -130,7 +130,7 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
     const constantInputs = finetune.constantInputs ?? (await sameScalars(model, training));
     const layers =
       teacher === undefined || finetune.layerwise === 0
-        ? []
+        ? undefined
         : await layersOf(
             model,
             teacher,
@@ -284,7 +284,7 @@ function augmentation(
 interface Chosen {
   readonly distill: boolean;
   /** Values by which it goes layer by layer. */
-  readonly layers: readonly string[];
+  readonly layers: Layers | undefined;
   readonly constantInputs: readonly string[];
 }
 
@@ -325,9 +325,14 @@ function trainerInput(
     timeWays,
     missing,
     constantInputs: [...constantInputs],
-    ...(layers.length > 0 && {
-      layerwise: { values: [...layers], share: layerwise ?? LAYERWISE_SHARE, learningRate: layerwiseLr },
-    }),
+    ...(layers !== undefined &&
+      layers.values.length > 0 && {
+        layerwise: {
+          values: [...layers.values],
+          share: layerwise ?? LAYERWISE_SHARE,
+          learningRate: layerwiseLr ?? layers.learningRate,
+        },
+      }),
     metricOptions: metrics?.options ?? {},
     memoryLimit: maxMemory === undefined ? MEMORY_SHARE * totalmem() : maxMemory * 1e6,
     threads: threads ?? 1,
