@@ -34,7 +34,7 @@ import type { TrainerInput } from "../train/trainer-options.ts";
 import { OptionError } from "../util/errors.ts";
 import type { Progress } from "../util/progress.ts";
 import { openFinetuneData } from "./finetune-data.ts";
-import { firstFeeds, layersOf, sameScalars } from "./finetune-layers.ts";
+import { firstFeeds, type Layers, layersOf, sameScalars } from "./finetune-layers.ts";
 import { chooseLoss, type FinetuneLoss, type LossInput, lossesOf } from "./finetune-losses.ts";
 import { type FinetuneInput, type FinetuneOptions, finetuneOptions } from "./finetune-options.ts";
 import { ctcMetrics, textLabels } from "./finetune-texts.ts";
@@ -132,9 +132,11 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
     const losses = lossesOf(loss, model, finetune, metricOptions);
     const teacher = loss === "distill" ? teacherOf(opened, finetune, options) : undefined;
     const constantInputs = finetune.constantInputs ?? (await sameScalars(model, training));
+    // What a mask took away no layer brings back alone: the others have to make up for it.
+    const masked = [...model.parametrizations.values()].some(({ kind }) => kind === "mask");
     const layers =
-      teacher === undefined || finetune.layerwise === 0
-        ? []
+      teacher === undefined || (finetune.layerwise ?? (masked ? 0 : 1)) === 0
+        ? undefined
         : await layersOf(
             model,
             teacher,
@@ -296,7 +298,7 @@ function augmentation(
 interface Chosen {
   readonly distill: boolean;
   /** Values by which it goes layer by layer. */
-  readonly layers: readonly string[];
+  readonly layers: Layers | undefined;
   readonly constantInputs: readonly string[];
 }
 
@@ -337,9 +339,14 @@ function trainerInput(
     timeWays,
     missing,
     constantInputs: [...constantInputs],
-    ...(layers.length > 0 && {
-      layerwise: { values: [...layers], share: layerwise ?? LAYERWISE_SHARE, learningRate: layerwiseLr },
-    }),
+    ...(layers !== undefined &&
+      layers.values.length > 0 && {
+        layerwise: {
+          values: [...layers.values],
+          share: layerwise ?? LAYERWISE_SHARE,
+          learningRate: layerwiseLr ?? layers.learningRate,
+        },
+      }),
     metricOptions: metrics?.options ?? {},
     memoryLimit: maxMemory === undefined ? MEMORY_SHARE * totalmem() : maxMemory * 1e6,
     threads: threads ?? 1,

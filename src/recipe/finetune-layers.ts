@@ -8,6 +8,7 @@ import type { Runtime, Tensors } from "../runtime/runtime.ts";
 import type { DataSource } from "../step/data.ts";
 import { isFloatingPoint } from "../tensor/tensor.ts";
 import { batchAxes, joinSamples } from "../train/batches.ts";
+import { findParameters } from "../train/parameters.ts";
 import { trainingForm } from "../train/prepare.ts";
 import { OptionError } from "../util/errors.ts";
 
@@ -38,6 +39,19 @@ export interface LayerChoice {
 }
 
 /**
+ * Of the usual size of weights, what an update may change at most. Adam's updates are of the learning rate's size, whatever
+ * the gradient's; how many of them a weight is away from where it should be does not depend on the net then. Source: Shazeer &
+ * Stern, Adafactor (2018), section 8 (relative step size), here one for all weights.
+ */
+const RELATIVE_RATE = 0.015;
+
+export interface Layers {
+  readonly values: readonly string[];
+  /** {@link RELATIVE_RATE} of the middle one of the weights' root mean squares. */
+  readonly learningRate: number;
+}
+
+/**
  * Names of values that layers read in both models, in the order of the graph; none where these are of different structure.
  * @param asked Layer by layer was asked for: then there must be some.
  * @throws OptionError
@@ -47,13 +61,11 @@ export async function layersOf(
   teacher: Model,
   { feeds, runtime, constantInputs, signal }: LayerChoice,
   asked: boolean,
-): Promise<readonly string[]> {
+): Promise<Layers> {
   const context = { feeds, runtime, ...(signal && { signal }) };
-  const values = sharedReads(
-    await trainingForm(model, constantInputs, context),
-    await trainingForm(teacher, constantInputs, context),
-  );
-  if (values.length > 0 || !asked) return values;
+  const form = await trainingForm(model, constantInputs, context);
+  const values = sharedReads(form, await trainingForm(teacher, constantInputs, context));
+  if (values.length > 0 || !asked) return { values, learningRate: RELATIVE_RATE * usualSize(form.model) };
   throw new OptionError({
     area: "finetune",
     subject: "--layerwise",
@@ -61,6 +73,19 @@ export async function layersOf(
     help: "Leave --layerwise out: the outputs are learned, and values inside by --hidden.",
   });
 }
+
+/** The middle one of the root mean squares of weights: matrices and kernels, not biases. */
+export function usualSize(model: Model): number {
+  const sizes = findParameters(model, { train: [], freeze: [] })
+    .parameters.map((value) => value.initializer!)
+    .filter(({ dims, size }) => dims.length >= 2 && size > 0)
+    .map((tensor) => Math.sqrt(tensor.floats().reduce((sum, x) => sum + x * x, 0) / tensor.size))
+    .sort((a, b) => a - b);
+  return sizes[Math.floor(sizes.length / 2)] || USUAL;
+}
+
+/** Where there are no weights, or only zeros: those of a layer of a hundred inputs. */
+const USUAL = 0.1;
 
 /** At most {@link MOST}, spread evenly, the last one always among them. */
 export function sharedReads(model: Form, teacher: Form, most: number = MOST): readonly string[] {

@@ -38,9 +38,13 @@ export const finetuneOptions = z.strictObject({
     .max(1)
     .optional()
     .describe(
-      "for distill: share of the updates in which each layer learns alone, from what the teacher's reads and gives (default: 0.7 where the teacher has MODEL's structure, else 0)",
+      "for distill: share of the updates in which each layer learns alone, from what the teacher's reads and gives (default: 0.7 where the teacher has MODEL's structure and MODEL has no masks, else 0)",
     ),
-  layerwiseLr: z.number().min(0).default(3e-3).describe("for distill: learning rate of these updates"),
+  layerwiseLr: z
+    .number()
+    .min(0)
+    .optional()
+    .describe("for distill: learning rate of these updates (default: 1.5 % of the usual size of weights)"),
   temperature: z.number().positive().default(1).describe("for distill: by which logits are divided"),
   lossOutput: z.string().optional().describe("output that the loss looks at (default: the only one; distill: all)"),
   labelSmoothing: z
