@@ -20,8 +20,11 @@ describe.each(Object.entries(NETS))("%s", (_name, net) => {
 
   it.each([0.1, 0.3, 0.5])("at %d equals its masked original", async (amount) => {
     const node = await runtimes.node();
-    const { result, model, difference } = await pruneAndCompare(original, { amount }, node, samples, { shapes });
+    const { result, model, difference, change } = await pruneAndCompare(original, { amount }, node, samples, {
+      shapes,
+    });
     expect(difference).toBeLessThan(SAME);
+    expect(change).toBeGreaterThan(10 * SAME);
     expect(result.removed.length).toBeGreaterThan(0);
     const total = [...result.removed, ...result.kept].reduce((sum, group) => sum + group.channels * group.unit, 0);
     const gone = result.removed.reduce((sum, group) => sum + group.removed * group.unit, 0);

@@ -19,6 +19,8 @@ export interface Pruned {
   readonly model: Model;
   /** Largest difference of any output to the masked original's, over that output's largest magnitude. */
   readonly difference: number;
+  /** The same between the masked original and the original: what went was in use. */
+  readonly change: number;
 }
 
 /**
@@ -50,11 +52,12 @@ export async function pruneAndCompare(
   const masked = cloneModel(original);
   await maskRemoved(masked, result.history, { shapes });
   const model = reload(pruned);
-  const [expected, got] = [
+  const [before, expected, got] = [
+    await runAll(runtime, bytesOf(original), samples),
     await runAll(runtime, bytesOf(masked), samples),
     await runAll(runtime, bytesOf(model), samples),
   ];
-  return { result, model, difference: differenceOf(expected, got) };
+  return { result, model, difference: differenceOf(expected, got), change: differenceOf(before, expected) };
 }
 
 /** The same for all outputs of all samples. */
