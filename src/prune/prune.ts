@@ -148,14 +148,13 @@ function select(
 
 /** The share that a list of `pattern=share` gives a weight; the last that matches holds. */
 function ownAmount(amounts: readonly string[], name: string): number | undefined {
-  let found: number | undefined;
-  for (const text of amounts) {
-    const at = text.lastIndexOf("=");
-    const share = Number(text.slice(at + 1));
-    if (at < 1 || text.length === at + 1 || !(share >= 0 && share <= 1)) {
-      throw refusal("amounts", "pattern=share with a share from 0 to 1", text, "For example fc1*=0.9.");
-    }
-    if (matchesName(text.slice(0, at), { label: name })) found = share;
-  }
-  return found;
+  return amounts.map(parseAmount).findLast(([pattern]) => matchesName(pattern, { label: name }))?.[1];
+}
+
+/** `pattern=share` in its parts. @throws OptionError for anything else. */
+export function parseAmount(text: string): readonly [pattern: string, share: number] {
+  const at = text.lastIndexOf("=");
+  const share = Number(text.slice(at + 1));
+  if (at >= 1 && text.length > at + 1 && share >= 0 && share <= 1) return [text.slice(0, at), share];
+  throw refusal("amounts", "pattern=share with a share from 0 to 1", text, "For example fc1*=0.9.");
 }

@@ -6,7 +6,13 @@ import { type Drop, judgeDrops } from "../analyze/drops.ts";
 import { verifyFiles } from "../analyze/isolated.ts";
 import type { DataSpec, TargetMeasurement } from "../analyze/job.ts";
 import { type Judgement, judge } from "../analyze/judge.ts";
-import { type SparseFiles, type SparseVerdict, sparseFiles, sparseVerdict } from "../analyze/sparse-verdict.ts";
+import {
+  type ChannelEstimate,
+  type SparseFiles,
+  type SparseVerdict,
+  sparseFiles,
+  sparseVerdict,
+} from "../analyze/sparse-verdict.ts";
 import { zerosOf } from "../analyze/zeros.ts";
 import type { LoadSpec } from "../data/load-spec.ts";
 import { cloneModel } from "../graph/clone.ts";
@@ -19,18 +25,30 @@ import { compressedSizes, type Sizes } from "../measure/size.ts";
 import { chunkBytes, encodeModel } from "../onnx/encode.ts";
 import { nameFile, writeModelFile } from "../onnx/file-node.ts";
 import { upgradeOpset } from "../passes/upgrade-opset.ts";
-import { criterionOf } from "../prune/criteria/list.ts";
+import type { ChannelHistory } from "../prune/channels/history.ts";
+import { pruneChannels } from "../prune/channels/prune-channels.ts";
+import type { Criterion } from "../prune/criteria/criterion.ts";
+import { criterionOf as findCriterion } from "../prune/criteria/list.ts";
 import { prune, pruneOptions } from "../prune/prune.ts";
 import { type Sparsity, sparsity } from "../prune/sparsity.ts";
 import { isPruned, remove, undo } from "../prune/torch.ts";
 import type { BrowserSpec } from "../runtime/browser/chromium.ts";
 import { createAnyRuntime } from "../runtime/create-node.ts";
+import type { Runtime, Tensors } from "../runtime/runtime.ts";
 import { DEFAULT_TARGETS, type TargetName } from "../runtime/targets.ts";
 import { parseOptions, runStep } from "../step/run.ts";
 import type { StepReport } from "../step/step.ts";
 import { OptionError, UnsupportedError } from "../util/errors.ts";
 import type { Progress } from "../util/progress.ts";
 import { loadSpecOf, type OpenModel, openCalibration, openModel, runnablePath } from "./open.ts";
+import {
+  type ChannelReport,
+  channelsOf,
+  readHistoryFile,
+  replayHistory,
+  writeHistoryFile,
+} from "./prune-channels-file.ts";
+import { type PrunePlan, planPrune, pruneFileOptions } from "./prune-options.ts";
 import { refuseOverwrite } from "./quantize-plan.ts";
 import { openWorkspace } from "./workspace.ts";
 
@@ -39,8 +57,12 @@ export interface PruneFileOptions {
   readonly output?: string | undefined;
   /** prune: set masks. undo: take those away that are there. remove: make them permanent. Default prune. */
   readonly action?: "prune" | "undo" | "remove" | undefined;
-  /** Options of the step. */
+  /** Options of the step, or of channel pruning with pattern "channel". */
   readonly step?: Readonly<Record<string, unknown>> | undefined;
+  /** Channels: a file for what went, in the original's numbering. */
+  readonly history?: string | undefined;
+  /** Channels: take out what such a file says, instead of choosing. */
+  readonly replay?: string | undefined;
   /** Samples to compare on, and for criteria that need some; "random" or undefined: generated. */
   readonly data?: string | undefined;
   readonly load?: LoadSpec | undefined;
@@ -71,6 +93,8 @@ export interface PruneFileResult {
   readonly output: { readonly path: string; readonly byteLength: number };
   readonly action: "prune" | "undo" | "remove";
   readonly report: StepReport;
+  /** With pattern channel. */
+  readonly channels: ChannelReport | undefined;
   readonly sparsity: { readonly before: Sparsity; readonly after: Sparsity };
   /** With the masks made permanent, weights dense and sparse; undefined where the model is too large to try. */
   readonly permanent: SparseFiles | undefined;
@@ -97,7 +121,12 @@ const CALIBRATION_SAMPLES = 128;
  */
 export async function pruneFile(path: string, options: PruneFileOptions = {}): Promise<PruneFileResult> {
   const action = options.action ?? "prune";
-  const step = parseOptions({ name: "prune", options: pruneOptions }, options.step);
+  parseOptions({ name: "prune", options: pruneFileOptions }, options.step);
+  const plan = planPrune(options.step ?? {});
+  const history = options.replay === undefined ? undefined : readHistoryFile(options.replay);
+  if (options.history !== undefined && plan.kind === "masks") {
+    throw new OptionError({ area: "prune", subject: "--history", problem: "expected --pattern channel, got masks" });
+  }
   const opened = openModel(path, { allowOutside: options.allowOutside });
   const output = options.output ?? defaultOutput(path);
   refuseOverwrite(opened, output);
@@ -107,21 +136,26 @@ export async function pruneFile(path: string, options: PruneFileOptions = {}): P
     const model = opened.model();
     if (model.opset < MASK_OPSET) upgradeOpset(model, MASK_OPSET);
     const before = sparsity(model);
-    const report = await change(model, action, step, opened, original, options).catch((error) =>
+    const { report, channels } = await change(model, plan, history, opened, original, options).catch((error) =>
       Promise.reject(nameFile(error, path)),
     );
     const after = sparsity(model);
     const place = workspace.path("pruned");
     const external = opened.external.length > 0 ? (options.externalData ?? true) : options.externalData;
     const files = writeModelFile(place, toOnnx(model), external === undefined ? {} : { externalData: external });
-    const measured = await measure(original, place, action === "prune" ? step.criterion : undefined, path, options);
+    const measured = await measure(original, place, skippedSamples(plan, options), path, options);
     options.signal?.throwIfAborted();
     const small = opened.byteLength <= MAX_COMPRESS_BYTES;
     const final = withoutMasks(model);
     const permanent = small ? await sparseFiles(final) : undefined;
+    const instead =
+      plan.kind === "masks" && action === "prune"
+        ? await estimateChannels(opened, original, after, options)
+        : undefined;
     const originalSizes = small ? await sizesOf(opened.model()) : undefined;
     options.signal?.throwIfAborted();
     workspace.publish(place);
+    if (options.history !== undefined && channels !== undefined) writeHistoryFile(options.history, channels.history);
     // Without its masks a model answers otherwise: that is the wish.
     const judgements = measured
       .filter(({ files: found }) => found.length > 1)
@@ -134,11 +168,12 @@ export async function pruneFile(path: string, options: PruneFileOptions = {}): P
       output: { path: output, byteLength: files.reduce((sum, { byteLength }) => sum + byteLength, 0) },
       action,
       report,
+      channels,
       sparsity: { before, after },
       permanent,
       original: originalSizes,
       verdict:
-        action === "undo"
+        action === "undo" || after.zeros === 0
           ? undefined
           : sparseVerdict(
               {
@@ -146,6 +181,7 @@ export async function pruneFile(path: string, options: PruneFileOptions = {}): P
                 measured,
                 ...(permanent && { files: permanent }),
                 ...(originalSizes && { original: originalSizes }),
+                ...(instead && { channels: instead }),
               },
               options.targets ?? DEFAULT_TARGETS,
             ),
@@ -163,35 +199,133 @@ export async function pruneFile(path: string, options: PruneFileOptions = {}): P
 /** Where-9 */
 const MASK_OPSET = 9;
 
+interface Changed {
+  readonly report: StepReport;
+  readonly channels?: ChannelReport;
+}
+
 async function change(
   model: Model,
-  action: "prune" | "undo" | "remove",
-  step: Readonly<Record<string, unknown>> & { readonly criterion: string },
+  plan: PrunePlan,
+  history: ChannelHistory | undefined,
   opened: OpenModel,
   original: string,
   options: PruneFileOptions,
-): Promise<StepReport> {
+): Promise<Changed> {
+  const { action = "prune", progress, signal, seed } = options;
   if (action !== "prune") {
     const names = action === "undo" ? undo(model) : remove(model);
-    return { changed: names.length, changes: names.map((name) => `${name}: ${DONE[action]}`) };
+    return { report: { changed: names.length, changes: names.map((name) => `${name}: ${DONE[action]}`) } };
   }
-  const needs = criterionOf(step.criterion)!.needs;
+  if (history !== undefined) return replayed(model, history, opened, original, options);
+  if (plan.kind === "channels") return channelsOut(model, plan.options, opened, original, options);
+  const { needs } = criterionOf(plan)!;
   const runtime = needs.length > 0 ? await createAnyRuntime() : undefined;
   const calibration =
     runtime && needs.includes("calibration") ? await calibrationOf(opened, original, runtime, options) : undefined;
-  const { progress, signal, seed } = options;
-  const context = { runtime, calibration, progress, signal, seed };
-  const report = await runStep(model, prune, step, given(context));
-  if (report.changed === 0) {
-    const [first] = report.leftAlone ?? [];
-    throw new UnsupportedError({
-      area: "prune",
-      subject: "the model",
-      problem: `expected weights that can be pruned, found none${first ? ` (${first.subject}: ${first.reason})` : ""}`,
-      help: "Nothing was written. See tersor inspect for what is in it.",
-    });
+  const report = await runStep(model, prune, plan.options, given({ runtime, calibration, progress, signal, seed }));
+  const [first] = report.leftAlone ?? [];
+  if (report.changed === 0) throw nothing("weights", first && `${first.subject}: ${first.reason}`);
+  return { report };
+}
+
+async function channelsOut(
+  model: Model,
+  step: (PrunePlan & { kind: "channels" })["options"],
+  opened: OpenModel,
+  original: string,
+  options: PruneFileOptions,
+): Promise<Changed> {
+  options.progress?.("finding channels", 0, 1);
+  const sizes = await sampleOf(opened, original, options);
+  const channels = await channelsOf(model, step, { ...sizes, seed: options.seed });
+  options.progress?.("finding channels", 1, 1);
+  const { removed, kept, forbidden } = channels;
+  const leftAlone = [
+    ...kept.map(({ value, reason = "its channels matter more than others" }) => ({ subject: value, reason })),
+    ...forbidden.map(({ value, subject, opType, reason }) => ({
+      subject: value,
+      ...(opType !== undefined && { opType }),
+      reason: `${subject} forbids it: ${reason}`,
+    })),
+  ];
+  if (removed.length === 0)
+    throw nothing("channels", leftAlone[0] && `${leftAlone[0].subject}: ${leftAlone[0].reason}`);
+  const changes = removed.map(
+    (group) => `${group.value}: ${group.channels} → ${group.channels - group.removed} channels`,
+  );
+  return { report: { changed: removed.length, changes, leftAlone }, channels };
+}
+
+async function replayed(
+  model: Model,
+  history: ChannelHistory,
+  opened: OpenModel,
+  original: string,
+  options: PruneFileOptions,
+): Promise<Changed> {
+  const exactness = await replayHistory(model, history, await sampleOf(opened, original, options));
+  const { removals } = history;
+  const text = `replayed; SQNR against zeros in their place ${exactness.toFixed(0)} dB`;
+  return { report: { changed: removals.length, changes: removals.map(({ value }) => `${value}: ${text}`) } };
+}
+
+function nothing(what: string, example: string | undefined): UnsupportedError {
+  return new UnsupportedError({
+    area: "prune",
+    subject: "the model",
+    problem: `expected ${what} that can be pruned, found none${example === undefined ? "" : ` (${example})`}`,
+    help: "Nothing was written. See tersor inspect for what is in it.",
+  });
+}
+
+/** One sample, the user's or a generated one, for sizes of values. */
+async function sampleOf(
+  opened: OpenModel,
+  original: string,
+  options: PruneFileOptions,
+): Promise<{ readonly runtime: Runtime; readonly feeds: Tensors }> {
+  const runtime = await createAnyRuntime();
+  const { data = "random", shapes, seed = 0 } = options;
+  const spec = { data, limit: 1, options: loadSpecOf(opened.path, options), ...(shapes && { shapes }), seed };
+  const source = await openCalibration(opened, spec, runtime, original);
+  for await (const { inputs } of source.samples()) return { runtime, feeds: inputs };
+  throw nothing("samples", undefined);
+}
+
+/** What channels would give that are as many parameters as the zeros: undefined where that cannot be known. */
+async function estimateChannels(
+  opened: OpenModel,
+  original: string,
+  { sparsity: share }: Sparsity,
+  options: PruneFileOptions,
+): Promise<ChannelEstimate | undefined> {
+  if (options.check === false || share === 0) return undefined;
+  try {
+    const found = await pruneChannels(
+      opened.model(),
+      { amount: Math.min(share, 1), of: "parameters" },
+      await sampleOf(opened, original, options),
+    );
+    const gone = (after: number, before: number): number => 1 - after / before;
+    if (found.removed.length === 0) return undefined;
+    return {
+      macs: gone(found.macsAfter, found.macsBefore),
+      bytes: gone(found.parametersAfter, found.parametersBefore),
+    };
+  } catch {
+    // A model whose channels are not understood: nothing is promised.
+    return undefined;
   }
-  return report;
+}
+
+/** Samples at the beginning that the criterion has seen. */
+function skippedSamples(plan: PrunePlan, { calibrationSamples = CALIBRATION_SAMPLES }: PruneFileOptions): number {
+  return plan.kind === "masks" && criterionOf(plan)?.needs.includes("calibration") ? calibrationSamples : 0;
+}
+
+function criterionOf({ options }: PrunePlan & { kind: "masks" }): Criterion | undefined {
+  return findCriterion(pruneOptions.parse(options).criterion);
 }
 
 const DONE = { undo: "its mask is taken away", remove: "its mask is permanent" } as const;
@@ -228,12 +362,11 @@ async function calibrationOf(
 async function measure(
   original: string,
   pruned: string,
-  criterion: string | undefined,
+  skip: number,
   path: string,
   options: PruneFileOptions,
 ): Promise<TargetMeasurement[]> {
   const { data, samples = 100, shapes, progress, signal, memory } = options;
-  const seen = criterion !== undefined && criterionOf(criterion)!.needs.includes("calibration");
   const spec: DataSpec =
     data === undefined || data === "random"
       ? { kind: "generated", ...(shapes && { shapes }), count: Math.min(samples, 4) }
@@ -241,7 +374,7 @@ async function measure(
           kind: "path",
           path: data,
           limit: samples,
-          skip: seen ? (options.calibrationSamples ?? CALIBRATION_SAMPLES) : 0,
+          skip,
           options: loadSpecOf(path, options),
         };
   const measured: TargetMeasurement[] = [];

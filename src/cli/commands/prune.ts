@@ -3,9 +3,10 @@
  */
 import type { Command } from "commander";
 import type { SparseVerdict } from "../../analyze/sparse-verdict.ts";
-import { pruneOptions } from "../../prune/prune.ts";
+import type { GroupResult } from "../../prune/channels/prune-channels.ts";
 import type { WeightSparsity } from "../../prune/sparsity.ts";
 import { type PruneFileResult, pruneFile } from "../../recipe/prune-file.ts";
+import { pruneFileOptions } from "../../recipe/prune-options.ts";
 import { checkReportPath } from "../../recipe/report-file.ts";
 import { OptionError } from "../../util/errors.ts";
 import { formatBytes, formatCount } from "../../util/format.ts";
@@ -34,6 +35,8 @@ import { reportVerify } from "../report.ts";
 interface Flags extends MeasureFlags, MetricFlags, Readonly<Record<string, unknown>> {
   readonly output?: string;
   readonly calibrationSamples?: number;
+  readonly history?: string;
+  readonly replay?: string;
   readonly undo?: boolean;
   readonly remove?: boolean;
   readonly check: boolean;
@@ -54,13 +57,15 @@ export function addPrune(program: Command, signal: AbortSignal): void {
     .option("-o, --output <file>", "where to write (default: MODEL with .pruned before its ending)")
     .option("--undo", "take the masks of MODEL away: its weights are what they were")
     .option("--remove", "make the masks of MODEL permanent, and prune nothing more")
+    .option("--history <file>", "pattern channel: write what went, to be replayed on MODEL")
+    .option("--replay <file>", "take out the channels that such a file names, instead of choosing")
     .option("--calibration-samples <number>", "samples that the criterion sees (default: 128)", parseCount)
     .option("--no-check", "write without loading and measuring the result")
     .option("--external-data", "write the weights into a data file beside the model")
     .option("--verbose", "list every weight");
   addMeasureFlags(command);
   const metrics = addMetricFlags(command);
-  const names = addStepFlags(command, [pruneOptions], []);
+  const names = addStepFlags(command, [pruneFileOptions], []);
   command.action(async (model: string, flags: Flags) => {
     const progress = createProgress();
     const given = names.filter((name) => command.getOptionValueSource(name) === "cli");
@@ -70,6 +75,8 @@ export function addPrune(program: Command, signal: AbortSignal): void {
       const result = await pruneFile(model, {
         action: actionOf(flags, given),
         step: Object.fromEntries(given.map((name) => [name, flags[name]])),
+        history: flags.history,
+        replay: flags.replay,
         output: flags.output,
         data: flags.data,
         load: loadSpec(flags),
@@ -126,13 +133,28 @@ function render(result: PruneFileResult, verbose: boolean): string {
   const blocks = [renderHead(input.path, output.path, action), ""];
   const say = (text: string): unknown => blocks.push(...paragraph(text, WIDTH, "  "));
   const left = after.size - after.zeros;
-  say(
-    `${formatCount(left)} of ${formatCount(after.size)} weights are not zero: sparsity ${percent(before.sparsity)} → ${percent(after.sparsity)}${left > 0 && left < after.size ? ` (${(after.size / left).toFixed(1)}× fewer)` : ""}`,
-  );
+  const { channels } = result;
+  if (channels !== undefined) {
+    const { removed, macsBefore, macsAfter, parametersBefore, parametersAfter, exactness } = channels;
+    const of = (now: number, before: number): string =>
+      `${formatCount(before)} → ${formatCount(now)} (${percent(now / before)})`;
+    say(`${removed.length} groups of channels are narrower`);
+    say(`multiplications ${of(macsAfter, macsBefore)}; parameters ${of(parametersAfter, parametersBefore)}`);
+    say(
+      `Beside the original with zeros in their place: ${exactness === Infinity ? "equal" : `SQNR ${exactness.toFixed(0)} dB`} on one sample.`,
+    );
+  }
+  if (channels === undefined && after.zeros + before.zeros > 0)
+    say(
+      `${formatCount(left)} of ${formatCount(after.size)} weights are not zero: sparsity ${percent(before.sparsity)} → ${percent(after.sparsity)}${left > 0 && left < after.size ? ` (${(after.size / left).toFixed(1)}× fewer)` : ""}`,
+    );
   const masked = after.weights.some((weight) => weight.masked);
   say(`${formatBytes(input.byteLength)} → ${formatBytes(output.byteLength)}${masked ? ", masks included" : ""}`);
   if (masked) say("The masks can be undone (--undo), kept by tersor finetune, and made permanent (--remove).");
-  blocks.push("", ...weightsTable(after.weights, verbose));
+  const groups = channels?.removed ?? [];
+  if (groups.length > 0) blocks.push("", channelTable(verbose ? groups : groups.slice(0, SHOWN)));
+  if (groups.length > SHOWN && !verbose) blocks.push(`  ${groups.length - SHOWN} more with --verbose`);
+  if (groups.length === 0) blocks.push("", ...weightsTable(after.weights, verbose));
   if (verdict !== undefined) blocks.push("", ...renderVerdictOnZeros(verdict, masked));
   const leftAlone = renderLeftAlone(report.leftAlone ?? [], verbose);
   if (leftAlone !== "") blocks.push("", leftAlone.replace("Left in float", "Left whole"));
@@ -146,13 +168,30 @@ function render(result: PruneFileResult, verbose: boolean): string {
   if (lines.length > 0) blocks.push("", ...lines.flatMap((line) => paragraph(line, WIDTH, "  ")));
   if (!result.ok && action === "prune") {
     blocks.push("");
-    say("Fine-tuning brings back what pruning loses: tersor finetune with this file, which keeps the masks.");
+    const how = channels === undefined ? ", which keeps the masks" : ` and --teacher ${input.path}`;
+    say(`Fine-tuning brings back what pruning loses: tersor finetune with this file${how}.`);
   }
   const marked = lines.filter((line) => line.startsWith("!")).length;
   if (run.length > 0) blocks.push("", renderVerdict(result.ok, run.map(({ target }) => target).join(", "), marked));
   else if (targets.length > 0) blocks.push("", "  Not checked: none of the targets runs here.");
   else blocks.push("", "  Not checked: it was neither loaded nor run (--no-check).");
   return blocks.join("\n");
+}
+
+function channelTable(groups: readonly GroupResult[]): string {
+  const columns = [
+    { title: "channels of", max: 40 },
+    { title: "made by", max: 24 },
+    { title: "before", align: "right" },
+    { title: "left", align: "right" },
+  ] as const;
+  const rows = groups.map(({ value, nodes, channels, removed }) => [
+    value,
+    `${nodes[0] ?? ""}${nodes.length > 1 ? ` + ${nodes.length - 1}` : ""}`,
+    formatCount(channels),
+    formatCount(channels - removed),
+  ]);
+  return renderTable(columns, rows, WIDTH);
 }
 
 function weightsTable(weights: readonly WeightSparsity[], verbose: boolean): string[] {
