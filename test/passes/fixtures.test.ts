@@ -8,6 +8,7 @@ import type { Model } from "../../src/graph/model.ts";
 import { checkParametrizations } from "../../src/graph/parametrizations.ts";
 import { verifyModel } from "../../src/graph/verify.ts";
 import { CLEAN_UP } from "../../src/passes/clean-up.ts";
+import { expandFused } from "../../src/passes/expand-fused.ts";
 import { inlineIf } from "../../src/passes/inline-if.ts";
 import { specialize } from "../../src/passes/specialize.ts";
 import { unrollRecurrent } from "../../src/passes/unroll-recurrent.ts";
@@ -20,7 +21,7 @@ import { canonical } from "./canonical.ts";
 import { type Fixture, readFixtures } from "./fixture.ts";
 
 const PASSES: ReadonlyMap<string, Step> = new Map(
-  [...CLEAN_UP, specialize, inlineIf, unrollRecurrent].map((step) => [step.name, step as unknown as Step]),
+  [...CLEAN_UP, specialize, inlineIf, unrollRecurrent, expandFused].map((step) => [step.name, step as unknown as Step]),
 );
 const FIXTURES = readFixtures();
 const SAMPLES = 2;
