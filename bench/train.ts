@@ -1,229 +1,198 @@
 /**
- * @file Training steps per second against PyTorch, eager and compiled, on the same processor: five nets, SGD with momentum 0.9,
- * cross-entropy, batch statistics. Ours and theirs take turns, so that a slow minute hits both.
+ * @file Training steps per second against PyTorch (eager and compiled), TensorFlow.js and jax-js (in Node and in Chromium) on the same
+ * processor: five nets, SGD with momentum 0.9, cross-entropy, batch statistics. Ours and theirs take turns, so that a slow minute hits both.
  *
- *   TERSOR_PEER_PYTHON=/tmp/peerenv/bin/python npx tsx bench/train.ts [--net lenet5 …] [--threads 1 …] [--seconds 6] [--rounds 3] [--write]
+ *   npm install --prefix bench/peers/js
+ *   TERSOR_PEER_PYTHON=/tmp/peerenv/bin/python npx tsx bench/train.ts [--net lenet5 …] [--threads 1 …] [--peers torch,tfjs-node,jax-js]
+ *     [--seconds 6] [--rounds 3] [--limit 20] [--write]
+ *
+ * Peers that are not installed are left out, unless --peers names them. A peer's net must have as many parameters as ours, and its loss must
+ * fall. TensorFlow.js and jax-js do not keep running statistics for inference; Tersor and PyTorch do.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { WayCache } from "../src/autodiff/time-ways.ts";
-import { toOnnx } from "../src/graph/to-onnx.ts";
-import { buildModel } from "../src/nn/build-model.ts";
-import { linear } from "../src/nn/layers/linear.ts";
-import { transformerEncoder, transformerEncoderLayer } from "../src/nn/layers/transformer.ts";
-import { lenet5, lenet300 } from "../src/nn/models/lenet.ts";
-import { mobilenetV2 } from "../src/nn/models/mobilenet-v2.ts";
-import { resnet20 } from "../src/nn/models/resnet.ts";
-import type { Module } from "../src/nn/module.ts";
-import { encodeModel, joinChunks } from "../src/onnx/encode.ts";
-import { createNodeRuntime } from "../src/runtime/onnxruntime-node.ts";
-import { createState } from "../src/runtime/stateful.ts";
-import { Tensor } from "../src/tensor/tensor.ts";
-import { buildTraining, TRAINING_SESSION } from "../src/train/build.ts";
-import { LEARNING_RATE } from "../src/train/program.ts";
-import { createRandom } from "../src/util/random.ts";
-import { runChild } from "./child-process.ts";
+import { choosePeers, type Modes, PEERS, type TrainingPeer } from "./peers/training-peers.ts";
 import { formatTable, machine, quantile } from "./report.ts";
+import { type Ours, oursInChromium, oursInNode } from "./train-ours.ts";
+import { mergeRows, processorRatioOf, ratioOf, type TrainRow } from "./train-results.ts";
+import { NETS } from "./training-nets.ts";
 
 const { values: flags } = parseArgs({
   options: {
     net: { type: "string", multiple: true },
     threads: { type: "string", multiple: true, default: ["1", "2"] },
+    /** Names with commas between them. Default: all that are installed. */
+    peers: { type: "string" },
     /** Of each side in each round. */
     seconds: { type: "string", default: "6" },
     rounds: { type: "string", default: "3" },
+    /** Seconds after which a peer in JavaScript begins no further step. */
+    limit: { type: "string", default: "20" },
     write: { type: "boolean", default: false },
-    /** Without PyTorch. */
+    /** Without peers. */
     alone: { type: "boolean", default: false },
   },
 });
 
-const PYTHON = process.env["TERSOR_PEER_PYTHON"] ?? "python3";
-const PEER = fileURLToPath(new URL("./peers/train_torch.py", import.meta.url));
+const [seconds, rounds, limit] = [Number(flags.seconds), Number(flags.rounds), Number(flags.limit)];
 /** The floor and the goal: steps per second ÷ the better of PyTorch's. */
 const [FLOOR, GOAL] = [0.6, 1];
 
-interface Net {
-  readonly module: Module;
-  readonly dims: readonly number[];
+/** Tersor in Node and no peer. */
+const NOBODY: TrainingPeer = {
+  name: "-",
+  platform: "node",
+  missing: async () => undefined,
+  run: async () => ({ modes: {}, versions: {} }),
+};
+
+async function peersHere(): Promise<readonly TrainingPeer[]> {
+  if (flags.alone) return [NOBODY];
+  const asked = flags.peers?.split(",");
+  const here: TrainingPeer[] = [];
+  for (const peer of asked === undefined ? PEERS : choosePeers(asked)) {
+    const why = await peer.missing();
+    if (why === undefined) here.push(peer);
+    else if (asked === undefined) console.error(`without ${peer.name}: ${why}`);
+    else throw new Error(`bench: --peers: ${peer.name}: ${why}`);
+  }
+  return here;
 }
 
-const encoder: Module = (s, x) => {
-  const layer = transformerEncoderLayer(256, 4, {
-    dimFeedforward: 1024,
-    dropout: 0,
-    activation: "gelu",
-    batchFirst: true,
+interface Measurement {
+  readonly peer: TrainingPeer;
+  readonly tersor: number[];
+  readonly rounds: Modes[];
+  processorMs: Record<string, number>;
+  versions: TrainRow["versions"];
+}
+
+/** The peers of one platform take turns with Tersor there. */
+async function measure(
+  net: string,
+  threads: number,
+  platform: TrainingPeer["platform"],
+  peers: readonly TrainingPeer[],
+): Promise<TrainRow[]> {
+  const own: Ours = await (platform === "node" ? oursInNode : oursInChromium)(net, threads, ways);
+  const all = peers.map((peer): Measurement => ({ peer, tersor: [], rounds: [], processorMs: {}, versions: {} }));
+  for (let round = 0; round < rounds; round++) {
+    const mine = await own.run(seconds);
+    for (const one of all) {
+      const before = one.rounds.at(-1) ?? {};
+      const { parameters } = own;
+      const {
+        modes,
+        versions,
+        processorMs = {},
+      } = await one.peer.run({ net, threads, seconds, limit, parameters, before });
+      one.tersor.push(mine.stepsPerSecond);
+      if (mine.processorMs !== undefined) one.processorMs = { tersor: mine.processorMs, ...processorMs };
+      one.rounds.push(modes);
+      one.versions = { ...one.versions, ...versions };
+    }
+  }
+  await own.release();
+  return all.map((one) => rowOf(net, threads, own.runtime, one));
+}
+
+function rowOf(net: string, threads: number, runtime: string, measured: Measurement): TrainRow {
+  const names = [...new Set(measured.rounds.flatMap((modes) => Object.keys(modes)))];
+  const modes = names.map((mode) => {
+    const values = measured.rounds.flatMap((round) => round[mode] ?? []);
+    const numbers = values.filter((value) => typeof value === "number");
+    return [mode, numbers.length > 0 ? quantile(numbers) : values[0]!] as const;
   });
-  const encoded = s.child("layers", transformerEncoder(layer, 2), x);
-  return s.child("head", linear(256, 10), s.typed(s.b.mean(encoded, [1], false), [x.shape?.[0] ?? null, 256]));
-};
-
-/** The same nets as in peers/train_torch.py. */
-const NETS: Readonly<Record<string, Net>> = {
-  mlp: { module: lenet300(), dims: [128, 1, 28, 28] },
-  lenet5: { module: lenet5(), dims: [128, 1, 28, 28] },
-  resnet20: { module: resnet20({ shortcut: "B" }), dims: [64, 3, 32, 32] },
-  mobilenet: {
-    module: mobilenetV2({
-      rows: [
-        [4, 24, 2, 1],
-        [4, 48, 3, 2],
-        [4, 80, 2, 1],
-      ],
-      stem: 16,
-      stemStride: 2,
-      dropout: 0,
-    }),
-    dims: [32, 3, 32, 32],
-  },
-  transformer: { module: encoder, dims: [32, 64, 256] },
-};
-
-/** Milliseconds of this process: with one thread it is not disturbed by others, as the clock is. */
-function processorTime(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
-}
-
-interface Ours {
-  /** Steps per second: one over the median step. */
-  run(seconds: number): Promise<number>;
-  release(): Promise<void>;
-}
-
-async function ours(net: Net, threads: number, ways: WayCache): Promise<Ours> {
-  const runtime = await createNodeRuntime();
-  const random = createRandom(1);
-  const [batch = 1, ...rest] = net.dims;
-  const size = net.dims.reduce((a, b) => a * b, 1);
-  const x = Tensor.float32(
-    net.dims,
-    Float32Array.from({ length: size }, () => random.normal()),
-  );
-  const label = Tensor.int64(
-    [batch],
-    Array.from({ length: batch }, () => random.integer(10)),
-  );
-  const model = buildModel(net.module, { input: { name: "x", dims: ["N", ...rest] }, output: "logits", seed: 1 });
-  const program = await buildTraining(
-    model,
-    {
-      losses: [{ kind: "cross-entropy" }],
-      optimizer: { kind: "sgd", momentum: 0.9 },
-      batchNorm: "batch-statistics",
-      dropout: 0,
-    },
-    { runtime, feeds: { x, label }, timeWays: { threads, cache: ways, ...(threads === 1 && { now: processorTime }) } },
-  );
-  const state = await createState(runtime, program.state);
-  const bytes = joinChunks(encodeModel(toOnnx(program.step)));
-  const session = await state.load({ bytes }, { ...TRAINING_SESSION, threads });
-  const feeds = { x, label, [LEARNING_RATE]: Tensor.scalar("float32", 0.01) };
-  const step = async (): Promise<number> => (await session.step(feeds))[program.outputs.loss]!.floats()[0]!;
-  for (let i = 0; i < 5; i++) await step();
+  const ratios = measured.rounds.flatMap((round, i) => ratioOf(measured.tersor[i]!, round) ?? []);
+  const processorRatio = threads === 1 ? processorRatioOf(measured.processorMs) : undefined;
+  const { load, date } = machine();
   return {
-    async run(seconds) {
-      const times: number[] = [];
-      const end = performance.now() + 1000 * seconds;
-      while (performance.now() < end) {
-        const start = performance.now();
-        const loss = await step();
-        times.push(performance.now() - start);
-        if (!Number.isFinite(loss)) throw new Error(`bench: expected a loss, got ${loss}`);
-      }
-      return 1000 / quantile(times);
-    },
-    release: () => state.release(),
+    net,
+    threads,
+    peer: measured.peer.name,
+    runtime,
+    tersor: quantile(measured.tersor),
+    modes: Object.fromEntries(modes),
+    ratios,
+    ratio: ratios.length > 0 ? quantile(ratios) : null,
+    processorMs: measured.processorMs,
+    processorRatio,
+    versions: measured.versions,
+    seconds,
+    rounds,
+    date,
+    load,
   };
 }
 
-interface Peer {
-  readonly modes: Readonly<Record<string, number | string | null>>;
-  readonly versions: Readonly<Record<string, string>>;
-}
-
-async function peer(name: string, threads: number, seconds: number): Promise<Peer> {
-  const args = [PEER, "--net", name, "--threads", String(threads), "--seconds", String(seconds)];
-  const env = { OMP_NUM_THREADS: String(threads) };
-  const result = await runChild<Peer>(PYTHON, args, { env });
-  if ("error" in result) throw new Error(`bench: ${name}: ${result.error}`);
-  return result;
-}
-
-interface Result {
-  readonly net: string;
-  readonly threads: number;
-  readonly tersor: number;
-  readonly peers: Readonly<Record<string, number | string | null>>;
-  /** Ours ÷ the better of the peer's, per round. */
-  readonly ratios: readonly number[];
-  readonly ratio: number;
-}
-
-const results: Result[] = [];
 const ways: WayCache = new Map();
-for (const name of flags.net ?? Object.keys(NETS)) {
-  const net = NETS[name];
-  if (net === undefined) throw new Error(`bench: --net: expected ${Object.keys(NETS).join(", ")}, got ${name}.`);
+const peers = await peersHere();
+const results: TrainRow[] = [];
+for (const net of flags.net ?? Object.keys(NETS)) {
+  if (!(net in NETS)) throw new Error(`bench: --net: expected ${Object.keys(NETS).join(", ")}, got ${net}.`);
   for (const threads of flags.threads.map(Number)) {
-    const own = await ours(net, threads, ways);
-    const mine: number[] = [];
-    const theirs: Peer["modes"][] = [];
-    const ratios: number[] = [];
-    for (let round = 0; round < Number(flags.rounds); round++) {
-      mine.push(await own.run(Number(flags.seconds)));
-      if (flags.alone) continue;
-      const { modes } = await peer(name, threads, Number(flags.seconds));
-      theirs.push(modes);
-      const best = Math.max(...Object.values(modes).filter((value) => typeof value === "number"));
-      ratios.push(mine.at(-1)! / best);
+    for (const platform of ["node", "chromium"] as const) {
+      const there = peers.filter((peer) => peer.platform === platform);
+      if (there.length === 0) continue;
+      for (const row of await measure(net, threads, platform, there)) {
+        results.push(row);
+        const ratio = row.ratio?.toFixed(2) ?? "-";
+        console.error(
+          `${net}, ${threads} threads: ${row.tersor.toFixed(1)} steps/s, ratio ${ratio}, ${row.peer} ${JSON.stringify(row.modes)}`,
+        );
+      }
     }
-    await own.release();
-    const peers = Object.fromEntries(
-      Object.keys(theirs[0] ?? {}).map((mode) => {
-        const values = theirs.map((modes) => modes[mode]);
-        const numbers = values.filter((value) => typeof value === "number");
-        return [mode, numbers.length > 0 ? quantile(numbers) : (values[0] ?? null)];
-      }),
-    );
-    results.push({ net: name, threads, tersor: quantile(mine), peers, ratios, ratio: quantile(ratios) });
-    const row = results.at(-1)!;
-    console.error(
-      `${name}, ${threads} threads: ${row.tersor.toFixed(1)} steps/s, ratio ${row.ratio.toFixed(2)}, peers ${JSON.stringify(row.peers)}`,
-    );
   }
 }
 
-console.log(
-  formatTable(
-    results.map(({ net, threads, tersor, peers, ratio }) => ({
-      net,
-      threads,
-      "steps/s": tersor.toFixed(1),
-      ...Object.fromEntries(
-        Object.entries(peers).map(([mode, value]) => [mode, typeof value === "number" ? value.toFixed(1) : "-"]),
-      ),
-      ratio: ratio.toFixed(2),
-      floor: ratio >= GOAL ? "goal" : ratio >= FLOOR ? "floor" : "BELOW",
-    })),
-  ),
-);
-if (flags.write) {
+for (const { name } of peers) {
+  const rows = results.filter((row) => row.peer === name);
+  console.log(`\n${name}; Tersor with ${rows[0]?.runtime}`);
+  console.log(
+    formatTable(
+      rows.map(({ net, threads, tersor, modes, ratio, processorRatio }) => ({
+        net,
+        threads,
+        "steps/s": tersor.toFixed(1),
+        ...Object.fromEntries(
+          [...new Set(rows.flatMap((row) => Object.keys(row.modes)))].map((mode) => {
+            const speed = modes[mode];
+            return [mode, typeof speed === "number" ? speed.toPrecision(3) : "-"];
+          }),
+        ),
+        ratio: ratio?.toFixed(2) ?? "-",
+        "by processor time": processorRatio?.toFixed(2) ?? "-",
+        ...(name === "torch" && { floor: verdict(ratio ?? 0) }),
+      })),
+    ),
+  );
+  const reasons = rows.flatMap(({ net, threads, modes }) =>
+    Object.entries(modes)
+      .filter(([, speed]) => typeof speed === "string")
+      .map(([mode, why]) => `  ${net}, ${threads} threads, ${mode}: ${why}`),
+  );
+  for (const line of reasons) console.log(line);
+}
+
+function verdict(ratio: number): string {
+  if (ratio >= GOAL) return "goal";
+  return ratio >= FLOOR ? "floor" : "BELOW";
+}
+
+if (flags.write && !flags.alone) {
   const file = fileURLToPath(new URL("./results/train.json", import.meta.url));
   mkdirSync(dirname(file), { recursive: true });
-  const before = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { results: Result[] }).results : [];
-  const kept = before.filter((old) => !results.some(({ net, threads }) => net === old.net && threads === old.threads));
+  const before = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { results: TrainRow[] }).results : [];
   const settings = {
     optimizer: "SGD, momentum 0.9",
     loss: "cross-entropy",
     units:
-      "steps per second, median over rounds of 1 / median step; ratio: ours / the best mode of the peer in the same round",
-    seconds: Number(flags.seconds),
-    rounds: Number(flags.rounds),
+      "steps per second, median over rounds of 1 / median step; ratio: ours / the best mode of the peer in the same round; processorMs: milliseconds of processor time per step, which do not mind what else the machine does",
   };
-  const all = [...kept, ...results];
+  const order = { peers: PEERS.map(({ name }) => name), nets: Object.keys(NETS) };
+  const all = mergeRows(before, results, order);
   writeFileSync(file, `${JSON.stringify({ bench: "train", machine: machine(), settings, results: all }, null, 2)}\n`);
 }

@@ -52,6 +52,8 @@ operator is linear, by central differences with a derived bound elsewhere. An op
 that is in no table is an error that names the node, or, with \`missing: "freeze"\`, ends training there and says so.
 
 Branches whose condition is constant are inlined, and \`LSTM\`, \`GRU\` and \`RNN\` are unrolled before (\`makeDifferentiable\`).
+What ONNX Runtime fuses into models that it optimized (\`com.microsoft\`: \`Gelu\`, \`BiasGelu\`, \`FastGelu\`, \`QuickGelu\`, \`FusedMatMul\`,
+\`SkipLayerNormalization\`, and its RMS forms) is written out there, too.
 
 ## With a formula
 

@@ -6,13 +6,16 @@
 export { compareLedgers, describeForm, type Ledger, type LedgerRow, ledgerEntries } from "./analyze/ledger.ts";
 export { type Sensitivity, type SensitivityOptions, sensitivity } from "./analyze/sensitivity.ts";
 export { openScheme } from "./analyze/sensitivity-schemes.ts";
+export { type SparseFacts, type SparseVerdict, sparseFiles, sparseVerdict } from "./analyze/sparse-verdict.ts";
 export { compareTensors, type TensorComparison, worstTensors } from "./analyze/tensor-errors.ts";
+export { type ModelZeros, zerosOf } from "./analyze/zeros.ts";
 
 export { type Augmentation, type Augmenter, augmentSource, createAugmenter } from "./data/augment.ts";
 export { batch, limit, shuffle, skip, split } from "./data/combine.ts";
 
 export { candidateFeeds, generateInputs } from "./data/generate.ts";
 export { decodeIdx } from "./data/idx.ts";
+export { fromIdx, type IdxFiles, type IdxOptions, type LabelledImages } from "./data/idx-source.ts";
 export { decodeNpy, encodeNpy } from "./data/npy.ts";
 export { decodeNpz, encodeNpz } from "./data/npz.ts";
 export { createPreprocessor, type Preprocessor } from "./data/preprocess.ts";
@@ -23,6 +26,7 @@ export type { AttributeInput } from "./graph/attributes.ts";
 export { fromOnnx } from "./graph/from-onnx.ts";
 export { type AddOptions, Graph } from "./graph/graph.ts";
 export { Model } from "./graph/model.ts";
+export { loadModel, saveModel } from "./graph/model-file.ts";
 export { Node } from "./graph/node.ts";
 export { any, constant, type Match, match, op, type Pattern, scalar } from "./graph/pattern.ts";
 export { applyRules, onlyInside, type Rule } from "./graph/rewrite.ts";
@@ -45,17 +49,28 @@ export { findMetric, METRICS } from "./measure/metrics/list.ts";
 export type { Metric } from "./measure/metrics/metric.ts";
 export { type MetricOptions, metricOptions } from "./measure/metrics/options.ts";
 export { compressedSizes } from "./measure/size.ts";
-export { loadModel, quantizeDynamic, quantizeStatic, quantizeWeights, saveModel } from "./model-bytes.ts";
+export { type SparseSizes, sparseSizes, sparseSizeTable } from "./measure/sparse-size.ts";
+export { quantizeDynamic, quantizeStatic, quantizeWeights } from "./model-bytes.ts";
 export { decodeModel } from "./onnx/decode.ts";
 export { encodeModel, joinChunks } from "./onnx/encode.ts";
 export { type ExternalData, externalDataFromMemory } from "./onnx/external-data.ts";
 export type { ModelProto } from "./onnx/messages.ts";
+export { isStoredSparse, storedByteLength, toDense, toSparse } from "./onnx/sparse-proto.ts";
 export { parseModel } from "./onnx/text.ts";
 export { CLEAN_UP, cleanUp } from "./passes/clean-up.ts";
 export { inlineIf } from "./passes/inline-if.ts";
 export { specialize } from "./passes/specialize.ts";
 export { unrollRecurrent } from "./passes/unroll-recurrent.ts";
 export { type UpgradeReport, upgradeOpset } from "./passes/upgrade-opset.ts";
+export type { Amount } from "./prune/amount.ts";
+export type { Criterion, ScoreFunction } from "./prune/criteria/criterion.ts";
+export { lowRank } from "./prune/low-rank.ts";
+export type { PruneEvent } from "./prune/masks.ts";
+export { type PruneOptions, prune as pruneStep, pruneOptions } from "./prune/prune.ts";
+export { type Sparsity, sparsity, type WeightSparsity } from "./prune/sparsity.ts";
+export { storeSparse } from "./prune/store-sparse.ts";
+export * as prune from "./prune/torch.ts";
+export { findPrunable, type PrunableWeight, type Selection } from "./prune/weights.ts";
 export { type BiasCorrectionOptions, correctBias } from "./quantize/corrections/bias-correction.ts";
 export { batchNormStatistics, type ChannelStatistics } from "./quantize/corrections/channel-statistics.ts";
 export { chooseObserver, type ObserverCandidate } from "./quantize/corrections/choose-observer.ts";
@@ -120,14 +135,15 @@ export {
   type PruneAndTrainInput,
   type PruneAndTrainOptions,
   type PruneInput,
-  type PruneOptions,
+  type PruneOptions as TrainingPruneOptions,
   pruneAndTrainOptions,
-  pruneOptions,
+  pruneOptions as trainingPruneOptions,
 } from "./train/prune-options.ts";
 export type { Pruning } from "./train/pruner.ts";
 export { train } from "./train/trainer.ts";
 export { type TrainerInput, type TrainerOptions, trainerOptions } from "./train/trainer-options.ts";
 export type { Validation } from "./train/validate.ts";
+export { type NamedConstant, namedConstants } from "./train/write-back.ts";
 export {
   FormatError,
   GraphError,
@@ -138,4 +154,5 @@ export {
   VerificationError,
 } from "./util/errors.ts";
 export type { Progress } from "./util/progress.ts";
+export { createRandom, type Random } from "./util/random.ts";
 export { VERSION } from "./version.ts";

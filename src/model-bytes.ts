@@ -1,12 +1,8 @@
 /**
- * @file The shortest way through the API, for Node and browsers: bytes to a model, one call per scheme, a model to bytes.
+ * @file The shortest way through the API, for Node and browsers: one call per scheme; {@link loadModel} and
+ * {@link saveModel} are before and after it.
  */
-import { fromOnnx } from "./graph/from-onnx.ts";
 import type { Model } from "./graph/model.ts";
-import { toOnnx } from "./graph/to-onnx.ts";
-import { decodeModel } from "./onnx/decode.ts";
-import { encodeModel, joinChunks } from "./onnx/encode.ts";
-import { externalDataFromMemory } from "./onnx/external-data.ts";
 import { cleanUp } from "./passes/clean-up.ts";
 import { dynamicInt8 } from "./quantize/dynamic-int8.ts";
 import { staticInt8 } from "./quantize/static-int8.ts";
@@ -19,20 +15,6 @@ type OptionsOf<Step extends { readonly options: unknown }> = Step extends {
 }
   ? Input
   : never;
-
-/**
- * A model from the bytes of an .onnx file, which must stay unchanged while it is in use.
- * @param external The model's data files by location, where it has any.
- * @throws FormatError, GraphError for bytes that are no valid model.
- */
-export function loadModel(bytes: Uint8Array, external: Readonly<Record<string, Uint8Array>> = {}): Model {
-  return fromOnnx(decodeModel(bytes), externalDataFromMemory(external));
-}
-
-/** The bytes of an .onnx file with everything in it. */
-export function saveModel(model: Model): Uint8Array {
-  return joinChunks(encodeModel(toOnnx(model)));
-}
 
 /**
  * Weights and activations in 8 bits, activations quantized while the model runs: PyTorch's `quantize_dynamic`. Changes

@@ -91,7 +91,7 @@ describe("layers", () => {
     expect(wrong).toEqual([]);
   });
 
-  test.each(["index.ts", "nn.ts"])(
+  test.each(["index.ts", "nn.ts", "web.ts"])(
     "the platform-free entry %s reaches nothing of Node, and no runtime, before it is asked",
     (entry) => {
       const reached = closure(join(root, entry));

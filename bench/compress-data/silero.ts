@@ -65,28 +65,53 @@ function clip(seed: number): Float32Array {
   return out;
 }
 
-async function* frames(first: number, count: number): AsyncGenerator<Sample> {
+interface Heard {
+  readonly sample: Sample;
+  /** The original's probability of speech. */
+  readonly probability: number;
+}
+
+/** Every third frame of one clip after the other, without an end. */
+async function* listen(firstClip: number): AsyncGenerator<Heard> {
   const runtime = await createRuntime("onnxruntime-node");
   const session = await runtime.load({ path: sileroModel });
   try {
     const sr = Tensor.scalar("int64", RATE);
-    let made = 0;
-    for (let seed = first; made < count; seed++) {
+    for (let seed = firstClip; ; seed++) {
       const audio = clip(seed);
       let state = Tensor.float32([2, 1, 128], new Float32Array(256));
-      for (let frame = 0; frame < CLIP_FRAMES && made < count; frame++) {
+      for (let frame = 0; frame < CLIP_FRAMES; frame++) {
         const input = Tensor.float32([1, FRAME], audio.slice(frame * FRAME, (frame + 1) * FRAME));
         const inputs = { input, state, sr };
         const outputs = await session.run(inputs);
-        if (frame % STRIDE === 0) {
-          made++;
-          yield { inputs };
-        }
+        const probability = outputs["output"]!.numbers()[0]!;
+        if (frame % STRIDE === 0) yield { sample: { inputs }, probability };
         state = outputs["stateN"]!;
       }
     }
   } finally {
     await session.release();
+  }
+}
+
+async function* frames(firstClip: number, count: number): AsyncGenerator<Sample> {
+  let made = 0;
+  for await (const { sample } of listen(firstClip)) {
+    if (made++ === count) return;
+    yield sample;
+  }
+}
+
+/** One frame in which the original hears speech, one in which it does not: who always says the same agrees on half of them. */
+export async function* balancedFrames(firstClip: number, count: number): AsyncGenerator<Sample> {
+  const [speech, others]: [Sample[], Sample[]] = [[], []];
+  let made = 0;
+  for await (const { sample, probability } of listen(firstClip)) {
+    (probability >= 0.5 ? speech : others).push(sample);
+    if (speech.length === 0 || others.length === 0) continue;
+    yield* [speech.pop()!, others.pop()!];
+    made += 2;
+    if (made >= count) return;
   }
 }
 

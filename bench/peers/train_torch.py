@@ -2,7 +2,7 @@
 
     python bench/peers/train_torch.py --net lenet5 --threads 1 --seconds 8 [--mode eager|eager-channels-last|compile]
 
-One JSON line: {"net", "threads", "modes": {"eager": steps/s, …}, "versions"}. SGD with momentum 0.9, cross-entropy, batch statistics.
+One JSON line: {"net", "threads", "modes": {"eager": steps/s, …}, "parameters", "versions"}. SGD with momentum 0.9, cross-entropy, batch statistics.
 Batches are random and stay the same: only the time counts.
 """
 import argparse
@@ -108,7 +108,9 @@ def main():
             modes[mode] = measure(arguments.net, mode, arguments.seconds)
         except Exception as error:  # a peer that fails is a result like any other
             modes[mode] = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
-    print(json.dumps({"net": arguments.net, "threads": arguments.threads, "modes": modes, "versions": {"torch": torch.__version__}}))
+    parameters = sum(parameter.numel() for parameter in NETS[arguments.net][0]().parameters())
+    versions = {"torch": torch.__version__}
+    print(json.dumps({"net": arguments.net, "threads": arguments.threads, "modes": modes, "parameters": parameters, "versions": versions}))
 
 
 main()

@@ -2,4 +2,4 @@
 import { fromTask } from "../compress-data/from-task.ts";
 import { direction } from "../tasks/ocr.ts";
 
-export const { calibration, evaluation } = fromTask(direction, false, 4000);
+export const { calibration, evaluation } = fromTask(direction, false, 1600);

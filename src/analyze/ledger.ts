@@ -2,6 +2,7 @@
  * @file Where the bytes of two versions of a model are, tensor by tensor.
  */
 import type { Model } from "../graph/model.ts";
+import { storedByteLength } from "../onnx/sparse-proto.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { constantsOf } from "./constants.ts";
 
@@ -46,7 +47,7 @@ export function ledgerEntries(model: Model): LedgerEntry[] {
     name,
     dtype: tensor.dtype,
     dims: tensor.dims,
-    byteLength: tensor.byteLength,
+    byteLength: storedByteLength(tensor),
     users: [...new Set(users.map(({ opType }) => opType))],
   }));
 }

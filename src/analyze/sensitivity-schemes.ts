@@ -9,7 +9,6 @@ import { encodeModel, joinChunks } from "../onnx/encode.ts";
 import { findCandidates } from "../quantize/candidates.ts";
 import { dynamicInt8 } from "../quantize/dynamic-int8.ts";
 import { firstFeeds } from "../quantize/first-feeds.ts";
-import { exactPattern } from "../quantize/options.ts";
 import { calibrate } from "../quantize/static/calibrate.ts";
 import { convert } from "../quantize/static/convert.ts";
 import { type Prepared, prepare } from "../quantize/static/prepare.ts";
@@ -20,6 +19,7 @@ import type { DataSource } from "../step/data.ts";
 import { parseOptions, runStep } from "../step/run.ts";
 import type { StepReport } from "../step/step.ts";
 import { UnsupportedError } from "../util/errors.ts";
+import { exactPattern } from "../util/name-patterns.ts";
 import type { Progress } from "../util/progress.ts";
 import type { SensitivityNode } from "./sensitivity.ts";
 

@@ -7,12 +7,13 @@ import { Tensor } from "../tensor/tensor.ts";
 import { createRandom } from "../util/random.ts";
 import { blockConvolutions } from "./block-convolutions.ts";
 
-/** Replaced: c1 (bias), c2 (depthwise, stride with a rest), c3 (SAME). Not: a stem of 3 channels, one tap, constant weights. */
+/** Replaced: c1 (bias), d1 (the same input), c2 (depthwise, stride with a rest), c3 (SAME). Not: a stem of 3 channels, one tap, constant weights. */
 const NET = `(float[2, 3, 9, 8] x, float[16, 3, 3, 3] w0, float[16, 16, 3, 3] w1, float[16] b1, float[16, 1, 3, 3] w2,
     float[16, 16, 2, 2] w3, float[16, 16, 1, 1] w4, float[16, 16, 1, 2] w5)
-  => (float[2, 16, H, W] y, float[2, 16, 9, 8] c1) {
+  => (float[2, 16, H, W] y, float[2, 16, 9, 8] c1, float[2, 16, 9, 8] d1) {
     c0 = Conv <pads = [1, 1, 1, 1]> (x, w0)
     c1 = Conv <pads = [1, 1, 1, 1]> (c0, w1, b1)
+    d1 = Conv <pads = [1, 1, 1, 1]> (c0, w1)
     r1 = Relu (c1)
     c2 = Conv <pads = [1, 0, 0, 1], strides = [2, 2], group = 16> (r1, w2)
     c3 = Conv <auto_pad = "SAME_LOWER"> (c2, w3)
@@ -47,11 +48,12 @@ test("the same results", async () => {
   const before = await run();
   // Machines without such a layout have nothing to compare: there, no size of block is right.
   const count = blockConvolutions(model.graph, shapes, block ?? 16);
-  expect(count).toBe(3);
-  expect(opCounts(model).ReorderOutput).toBe(3);
+  expect(count).toBe(4);
+  expect(opCounts(model).ReorderInput).toBe(3);
+  expect(opCounts(model).ReorderOutput).toBe(4);
   if (block === undefined) return;
   const after = await run();
-  for (const name of ["y", "c1"]) {
+  for (const name of ["y", "c1", "d1"]) {
     expect(after[name]!.dims).toEqual(before[name]!.dims);
     expect(after[name]!.floats()).toEqual(before[name]!.floats());
   }

@@ -2,7 +2,7 @@
  * @file Moves the convolutions of a training graph to the runtime's blocked layout. ONNX Runtime does so itself where
  * weights are constant; in training they change. To be called after {@link differentiate}, which knows no such operators.
  */
-import { blockedConv, canBlock } from "../graph/blocked-conv.ts";
+import { blockedConv, canBlock, isBlocking } from "../graph/blocked-conv.ts";
 import { Builder } from "../graph/builder.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Node } from "../graph/node.ts";
@@ -22,7 +22,22 @@ export function blockConvolutions(graph: Graph, shapes: ReadonlyMap<Value, reado
     if (replace(node, b, shapes, block)) count++;
   }
   if (count > 0) graph.sort();
+  shareBlocks(graph);
   return count;
+}
+
+/** One reordering for all who read a value in blocks: of these operators ONNX Runtime merges no equal nodes. */
+function shareBlocks(graph: Graph): void {
+  const made = new Map<Value, Value>();
+  for (const node of [...graph.nodes()]) {
+    if (!isBlocking(node)) continue;
+    const known = made.get(node.input(0));
+    if (known === undefined) made.set(node.input(0), node.output());
+    else {
+      graph.replaceAllUsesWith(node.output(), known);
+      graph.remove(node);
+    }
+  }
 }
 
 function replace(node: Node, b: Builder, shapes: ReadonlyMap<Value, readonly number[]>, block: number): boolean {

@@ -23,7 +23,7 @@ describe("makeDifferentiable", () => {
     const seed = model.graph.addInitializer("seed", zeros(2, 4));
     const { gradients, unreached } = differentiate({ loss, wrt: [w], shapes, seed });
     expect(unreached).toEqual([]);
-    expect(gradients.get(w)!.producer?.opType).toBe("Sum");
+    expect(gradients.get(w)!.producer?.opType).toBe("Add");
   });
 
   it("decides what a fixed input decides, in branches whose shapes are known only then", async () => {

@@ -6,6 +6,7 @@
 import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
 import { removeDead } from "../passes/eliminate-dead.ts";
+import { expandFused } from "../passes/expand-fused.ts";
 import { foldConstants } from "../passes/fold-constants.ts";
 import { fuseBatchNorm } from "../passes/fuse-batch-norm.ts";
 import { hoistConstants } from "../passes/hoist-constants.ts";
@@ -85,12 +86,18 @@ export async function makeDifferentiable(model: Model, options: MakeDifferentiab
     for (const [value, dtype] of await inferTypes(model, runtime)) value.setTensorType(dtype);
     declareShapes(await observeShapes(model, runtime, feeds));
     await runStep(model, foldConstants, { weights: false }, context);
+    const expanded = await runStep(model, expandFused, {}, context);
     const inlined = await runStep(model, inlineIf, {}, context);
     const unrolled = await runStep(model, unrollRecurrent, {}, context);
-    changes.push(...(inlined.changes ?? []), ...(unrolled.changes ?? []));
-    if (inlined.changed + unrolled.changed > 0) continue;
+    changes.push(...(expanded.changes ?? []), ...(inlined.changes ?? []), ...(unrolled.changes ?? []));
+    if (expanded.changed + inlined.changed + unrolled.changed > 0) continue;
     removeDead(model);
     const shapes = await observeShapes(model, runtime, feeds);
-    return { shapes, feeds, changes, leftAlone: [...(inlined.leftAlone ?? []), ...(unrolled.leftAlone ?? [])] };
+    return {
+      shapes,
+      feeds,
+      changes,
+      leftAlone: [...(expanded.leftAlone ?? []), ...(inlined.leftAlone ?? []), ...(unrolled.leftAlone ?? [])],
+    };
   }
 }

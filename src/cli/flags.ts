@@ -1,7 +1,6 @@
 /**
  * @file Command-line flags from the option tables of steps, and the parsers that several commands share.
  */
-import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
 import { LOAD_NAMES, LOAD_OPTIONS, type LoadSpec } from "../data/load-spec.ts";
@@ -9,6 +8,7 @@ import { type Budget, parseBudget } from "../measure/budget.ts";
 import type { MetricSpec } from "../measure/meter.ts";
 import { findMetric, METRIC_NAMES, SCORE } from "../measure/metrics/list.ts";
 import { metricOptions } from "../measure/metrics/options.ts";
+import { readKeyFile } from "../recipe/finetune-texts.ts";
 import type { BrowserSpec } from "../runtime/browser/chromium.ts";
 import { TARGET_NAMES, type TargetName } from "../runtime/targets.ts";
 import { messageOf, OptionError } from "../util/errors.ts";
@@ -248,9 +248,7 @@ function parseDrop(text: string): Budget {
 /** The text of each class, one a line. Spaces count: one of the characters may be one. */
 function readKeys(path: string): string[] {
   try {
-    return readFileSync(path, "utf8")
-      .replace(/\r?\n$/, "")
-      .split(/\r?\n/);
+    return readKeyFile(path);
   } catch (error) {
     throw new InvalidArgumentError(`Expected a text file: ${messageOf(error)}`);
   }

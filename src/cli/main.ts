@@ -9,6 +9,7 @@ import { addCompress } from "./commands/compress.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addFinetune } from "./commands/finetune.ts";
 import { addInspect } from "./commands/inspect.ts";
+import { addPrune } from "./commands/prune.ts";
 import { addQuantize } from "./commands/quantize.ts";
 import { addVerify } from "./commands/verify.ts";
 import { printJson } from "./output.ts";
@@ -50,6 +51,7 @@ const program = new Command("tersor")
 addInspect(program, cancel.signal);
 addQuantize(program, cancel.signal);
 addCompress(program, cancel.signal);
+addPrune(program, cancel.signal);
 addFinetune(program, cancel.signal);
 addVerify(program, cancel.signal);
 addDoctor(program, cancel.signal);

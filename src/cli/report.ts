@@ -58,7 +58,7 @@ export async function reportVerify(
   path: string,
   flags: MeasureFlags,
   files: readonly { readonly path: string; readonly byteLength: number }[],
-  found: Pick<VerifyReport, "targets" | "drops" | "ok" | "machine" | "saturation" | "ledger">,
+  found: Pick<VerifyReport, "targets" | "drops" | "ok" | "machine" | "saturation" | "ledger" | "training">,
   run: Run,
 ): Promise<void> {
   const sized = await Promise.all(

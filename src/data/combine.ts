@@ -189,15 +189,18 @@ export function concatenate(samples: readonly Sample[]): Sample {
   };
 }
 
-/** @param name what messages call the input. */
-export function concatenateTensors(tensors: readonly Tensor[], name: string): Tensor {
+/**
+ * @param name what messages call the input.
+ * @param axis along which they are joined; default the first.
+ */
+export function concatenateTensors(tensors: readonly Tensor[], name: string, axis = 0): Tensor {
   const first = tensors[0]!;
   const fits = (tensor: Tensor): boolean =>
     tensor.dtype === first.dtype &&
     tensor.dims.length === first.dims.length &&
-    first.dims.every((dim, axis) => axis === 0 || tensor.dims[axis] === dim);
+    first.dims.every((dim, at) => at === axis || tensor.dims[at] === dim);
   const other = tensors.find((tensor) => !fits(tensor));
-  if (other !== undefined || first.dims.length === 0) {
+  if (other !== undefined || first.dims.length <= axis) {
     throw new InputError({
       area,
       subject: `input "${name}"`,
@@ -208,18 +211,32 @@ export function concatenateTensors(tensors: readonly Tensor[], name: string): Te
       help: "Leave --batch out: samples of different shapes run one by one.",
     });
   }
-  const dims = [tensors.reduce((sum, tensor) => sum + tensor.dims[0]!, 0), ...first.dims.slice(1)];
+  const dims = first.dims.with(
+    axis,
+    tensors.reduce((sum, tensor) => sum + tensor.dims[axis]!, 0),
+  );
+  // All that stands before the axis, one after the other; of each the stretches of all tensors.
+  const outer = first.dims.slice(0, axis).reduce((product, dim) => product * dim, 1);
   if (first.strings !== undefined) {
     return Tensor.strings(
       dims,
-      tensors.flatMap((tensor) => tensor.strings ?? []),
+      Array.from({ length: outer }, (_, i) =>
+        tensors.flatMap(({ strings = [] }) => {
+          const each = strings.length / outer;
+          return strings.slice(i * each, (i + 1) * each);
+        }),
+      ).flat(),
     );
   }
   const bytes = new Uint8Array(tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0));
+  const sources = tensors.map((tensor) => tensor.bytes());
   let offset = 0;
-  for (const tensor of tensors) {
-    bytes.set(tensor.bytes(), offset);
-    offset += tensor.byteLength;
+  for (let i = 0; i < outer; i++) {
+    for (const source of sources) {
+      const each = source.length / outer;
+      bytes.set(source.subarray(i * each, (i + 1) * each), offset);
+      offset += each;
+    }
   }
   return new Tensor(first.dtype, dims, { byteLength: bytes.byteLength, bytes: () => bytes });
 }

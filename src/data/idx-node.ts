@@ -6,18 +6,13 @@ import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import type { Port } from "../runtime/runtime.ts";
-import type { DataSource } from "../step/data.ts";
-import { elementCount } from "../tensor/dtype.ts";
-import { Tensor } from "../tensor/tensor.ts";
 import { FormatError, InputError, messageOf } from "../util/errors.ts";
-import { fromItems } from "./combine.ts";
 import { readText } from "./files-node.ts";
-import { decodeIdx } from "./idx.ts";
+import { asPictures, decodeIdxImages, decodeIdxLabels, idxSource, isFlat, type LabelledImages } from "./idx-source.ts";
 import { readPreprocessor } from "./images-node.ts";
 import { parseClasses } from "./labels.ts";
 import type { LoadSpec } from "./load-spec.ts";
 import type { Part } from "./module-node.ts";
-import { describePort } from "./source.ts";
 
 /** A gzip file that unpacks to more is refused: the largest set of this kind (EMNIST) has 0.55 GB. */
 const MAX_UNPACKED_BYTES = 2 ** 31;
@@ -35,10 +30,9 @@ const area = "data";
 
 export const isIdx = (name: string): boolean => IMAGES.test(name) || /[-._]idx\d-ubyte(\.gz)?$/i.test(name);
 
-export interface IdxSource extends DataSource {
+export interface IdxSource extends LabelledImages {
   readonly classes?: readonly string[];
   readonly part?: Part;
-  readonly groupOf?: (index: number) => unknown;
 }
 
 /**
@@ -80,61 +74,16 @@ export function chooseIdx(
  * @throws InputError, OptionError, FormatError where files, specification and model do not fit.
  */
 export async function openIdx(path: string, ports: readonly Port[], spec: LoadSpec): Promise<IdxSource> {
-  const images = decodeIdx(await readIdx(path), path);
-  const [count = 0, height, width, channels = 1] = images.dims;
-  if (
-    images.dtype !== "uint8" ||
-    (images.dims.length !== 3 && images.dims.length !== 4) ||
-    channels > 3 ||
-    channels === 2
-  ) {
-    throw new InputError({
-      area,
-      subject: path,
-      problem: `expected images, uint8 [count, height, width], got ${images}`,
-      help: "Give the file of images; labels beside it are found by their name.",
-    });
-  }
-  const labels = await readLabels(path, spec.labels, count);
+  const images = decodeIdxImages(await readIdx(path), path);
+  const labels = await readLabels(path, spec.labels, images.dims[0]!);
   const classes = spec.classes === undefined ? undefined : parseClasses(await readText(spec.classes), spec.classes);
   const name = basename(path);
-  const [port] = ports;
-  const picture = port === undefined ? [] : [asPicture(port, height!, width!, channels, name)];
-  const preprocessor = await readPreprocessor(spec.preprocess, ports.length === 1 ? picture : ports, name);
-  const data = images.bytes();
-  const size = height! * width! * channels;
-  const flat = port?.shape?.length === 2;
+  const preprocessor = await readPreprocessor(spec.preprocess, asPictures(ports, images, name), name);
   const how = spec.preprocess === undefined ? "assumed" : "as specified";
-  const described = `${name} (${count} images${labels === undefined ? "" : ", labelled"}; ${how}: ${preprocessor.description})`;
   return {
-    ...fromItems(described, count, async (index) => {
-      const image = { width: width!, height: height!, channels, data: data.subarray(index * size, (index + 1) * size) };
-      const tensor = preprocessor.run(image);
-      const input = flat ? new Tensor(tensor.dtype, [1, elementCount(tensor.dims)], tensor.source) : tensor;
-      return { inputs: { [preprocessor.port.name]: input }, ...(labels !== undefined && { label: labels[index]! }) };
-    }),
+    ...idxSource(images, labels, { name, flat: isFlat(ports), preprocessor, how }),
     ...(classes !== undefined && { classes }),
-    ...(labels !== undefined && { groupOf: (index: number) => labels[index] }),
   };
-}
-
-/** The model's input as one for images of this size: what it leaves open is the file's, and [N, features] is a row of pixels. */
-function asPicture(port: Port, height: number, width: number, channels: number, subject: string): Port {
-  const { shape } = port;
-  if (shape === undefined) return { ...port, shape: [null, channels, height, width] };
-  if (shape.length === 2) {
-    const [, features] = shape;
-    if (typeof features === "number" && features > 0 && features !== channels * height * width) {
-      const problem = `expected ${features} values for ${describePort(port)}, got images of ${[height, width, channels].join("×")}`;
-      throw new InputError({ area, subject, problem });
-    }
-    return { ...port, shape: [shape[0]!, channels, height, width] };
-  }
-  if (shape.length !== 4) return port;
-  const isColour = (dim: unknown): boolean => dim === 1 || dim === 3;
-  const last = isColour(shape[3]) && !isColour(shape[1]);
-  const own = last ? [null, height, width, channels] : [null, channels, height, width];
-  return { ...port, shape: shape.map((dim, i) => (typeof dim === "number" && dim > 0 ? dim : own[i]!)) };
 }
 
 async function readLabels(
@@ -156,10 +105,7 @@ async function readLabels(
       throw error;
     });
     if (bytes === undefined) continue;
-    const labels = decodeIdx(bytes, candidate);
-    if (labels.dims.length === 1 && labels.dims[0] === count) return labels.numbers();
-    const problem = `expected ${count} labels, one per image of ${basename(path)}, got ${labels}`;
-    throw new InputError({ area, subject: candidate, problem });
+    return decodeIdxLabels(bytes, candidate, count);
   }
   return undefined;
 }

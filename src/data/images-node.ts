@@ -58,7 +58,7 @@ export async function openImages(
   const decode = await loadDecoder();
   const classes = spec.classes === undefined ? undefined : parseClasses(await readText(spec.classes), spec.classes);
   const labels = await readLabels(files, classes, spec, subject);
-  const items: readonly { readonly file: string; readonly label?: number }[] =
+  const items: readonly { readonly file: string; readonly label?: number | string }[] =
     labels?.items ?? files.map((file) => ({ file }));
   const preprocess = spec.preprocess ?? besideModel(spec.model, "preprocessor_config.json");
   const preprocessor = await readPreprocessor(preprocess, ports, subject);
@@ -77,7 +77,8 @@ export async function openImages(
       return { inputs: { [port.name]: tensor }, ...(label !== undefined && { label }) };
     }),
     classes: labels?.classes,
-    groupOf: (index) => items[index]!.label,
+    // Texts are as good as all different.
+    ...(spec.textLabels !== true && { groupOf: (index) => items[index]!.label }),
   };
 }
 
@@ -88,7 +89,7 @@ async function readLabels(
   subject: string,
 ): Promise<Labels | undefined> {
   if (spec.labels === undefined) return labelsFromFolders(files, classes, subject);
-  const labels = labelsFromTable(await readText(spec.labels), classes, spec.labels);
+  const labels = labelsFromTable(await readText(spec.labels), classes, spec.labels, spec.textLabels);
   const known = new Set(files);
   const missing = labels.items.find(({ file }) => !known.has(file));
   if (missing === undefined) return labels;

@@ -63,6 +63,12 @@ it.each<[string, string, readonly string[] | undefined, readonly (readonly [stri
   expect(pairs(labelsFromTable(text, classes, "labels.csv"))).toEqual(expected);
 });
 
+it("keeps texts of tables as they are", () => {
+  const read = (text: string) => labelsFromTable(text, undefined, "labels.txt", true).items.map(({ label }) => label);
+  expect(read("a.png\t12:30, Gate 7\nb.png\t007\n")).toEqual(["12:30, Gate 7", "007"]);
+  expect(read('file,text,label\na.png,"one, two",3\n')).toEqual(["one, two"]);
+});
+
 it.each<[string, RegExp]>([
   ["a.png,1\nb.png\n", /labels\.csv, line 2: expected a file and its label, got 1 columns: "b\.png"/],
   ["a.png,1,2\n", /line 1: .*got 3 columns.*Name the columns/],

@@ -8,8 +8,8 @@ import { InputError } from "../util/errors.ts";
 export interface Labelled {
   /** Path relative to the folder, with "/". */
   readonly file: string;
-  /** Class index, or a number from a table. */
-  readonly label: number;
+  /** Class index, or a number from a table, or the text that is to be read. */
+  readonly label: number | string;
 }
 
 export interface Labels {
@@ -78,17 +78,26 @@ export function labelsFromFolders(
 
 const FILE_COLUMNS = ["file", "path", "filename", "file_name", "image"];
 const LABEL_COLUMNS = ["label", "class", "target", "category"];
+const TEXT_COLUMNS = ["text", "words", "transcription", ...LABEL_COLUMNS];
 
 /**
  * Labels from a table: two columns, or columns named file (or path) and label. Separated by commas or tabs, quoted as in
  * RFC 4180. Labels are numbers, or names of classes.
+ * @param texts they are texts, kept as they are.
  * @throws InputError naming the line.
  */
-export function labelsFromTable(text: string, given: readonly string[] | undefined, subject: string): Labels {
+export function labelsFromTable(
+  text: string,
+  given: readonly string[] | undefined,
+  subject: string,
+  texts = false,
+): Labels {
   const rows = parseTable(text, subject);
   const [head] = rows;
   const names = head?.cells.map((cell) => cell.trim().toLowerCase()) ?? [];
-  const columns = [FILE_COLUMNS, LABEL_COLUMNS].map((known) => names.findIndex((name) => known.includes(name)));
+  const columns = [FILE_COLUMNS, texts ? TEXT_COLUMNS : LABEL_COLUMNS].map((known) =>
+    names.findIndex((name) => known.includes(name)),
+  );
   const hasHead = columns.every((column) => column >= 0);
   const [fileColumn, labelColumn] = hasHead ? (columns as [number, number]) : [0, 1];
   const entries = (hasHead ? rows.slice(1) : rows).map(({ cells, line }) => {
@@ -102,6 +111,7 @@ export function labelsFromTable(text: string, given: readonly string[] | undefin
     });
   });
   if (entries.length === 0) throw new InputError({ area, subject, problem: "expected lines of file,label, got none" });
+  if (texts) return { items: entries, classes: undefined };
   if (given === undefined && entries.every(({ label }) => Number.isFinite(Number(label)))) {
     return { items: entries.map(({ file, label }) => ({ file, label: Number(label) })), classes: undefined };
   }

@@ -7,7 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Port } from "../runtime/runtime.ts";
 import type { DataSource, Sample } from "../step/data.ts";
 import { FormatError, TersorError } from "../util/errors.ts";
+import { shuffle } from "./combine.ts";
 import { decodeIdx } from "./idx.ts";
+import { fromIdx } from "./idx-source.ts";
 import { loadData, loadEvaluation } from "./load-node.ts";
 
 /** Type, dimensions, data. */
@@ -184,4 +186,26 @@ it("says what is wrong", async () => {
   await expect(loadData(at("d/x-images-idx3-ubyte"), { inputs: [PORT], labels: at("none") })).rejects.toThrow(
     /cannot be read/,
   );
+});
+
+describe("images from bytes, where there are no files", () => {
+  const options = { input: PORT, preprocess: { scale: 1 / 255, mean: [0.5], std: [0.25] } };
+
+  it("are the samples that a folder gives", async () => {
+    const source = fromIdx({ images: images(30), labels: labels(30), name: "train" }, options);
+    const { preprocess } = options;
+    const folder = await loadData(at("mnist"), { inputs: [PORT], preprocess, shuffle: true, seed: 7 });
+    const [own, others] = [await read(shuffle(source, 7, source.groupOf)), await read(folder)];
+    const plain = ({ inputs, label }: Sample) => [label, [...inputs["x"]!.floats()], inputs["x"]!.dims];
+    expect(own.map(plain)).toEqual(others.map(plain));
+  });
+
+  it("may have no labels, and are refused where the labels are another set's", async () => {
+    expect((await read(fromIdx({ images: images(2) }, { input: PORT }))).map(({ label }) => label)).toEqual([
+      undefined,
+      undefined,
+    ]);
+    const wrong = { images: images(3), labels: labels(4), name: "digits" };
+    expect(() => fromIdx(wrong, options)).toThrow(/digits: labels: expected 3 labels, one per image, got uint8\[4\]/);
+  });
 });

@@ -12,6 +12,10 @@ export const LOAD_OPTIONS = z.strictObject({
     .optional()
     .describe("images: imagenet, clip, unit (0…1), signed (−1…1), a JSON specification or a preprocessor_config.json"),
   labels: z.string().optional().describe("images: a table of file,label (default: the names of their folders)"),
+  textLabels: z
+    .boolean()
+    .optional()
+    .describe("images: the labels of the table are texts that the images show, not names of classes"),
   classes: z
     .string()
     .optional()
@@ -27,7 +31,7 @@ export const LOAD_OPTIONS = z.strictObject({
 
 /** Which options concern which kind of data. */
 const ONLY = {
-  images: ["preprocess", "labels", "classes"],
+  images: ["preprocess", "labels", "textLabels", "classes"],
   texts: ["classes", "tokenizer", "maxLength", "textField", "pairField", "labelField"],
 } as const;
 

@@ -8,6 +8,7 @@
  * Source: onnxruntime/core/mlas/lib/reorder.cpp, core/graph/contrib_ops/nchwc_schema_defs.cc.
  */
 import type { Builder } from "./builder.ts";
+import type { Node } from "./node.ts";
 import type { Value } from "./value.ts";
 
 const DOMAIN = "com.microsoft.nchwc";
@@ -50,6 +51,14 @@ export function blockedConv(
 
 /** [N, C, H, W] to blocks of channels. The shape that ONNX Runtime states stays. */
 export const blockChannels = (b: Builder, x: Value): Value => b.op(`${DOMAIN}.ReorderInput`, [x]);
+
+/** Whether a node is {@link blockChannels}. */
+export const isBlocking = (node: Node): boolean =>
+  node.is("ReorderInput", DOMAIN) && node.int("channels_last", 0) === 0;
+
+/** [N, H, W, C] to blocks of channels: the runtime's fastest way to move runs of a block's length, whatever they are. */
+export const gatherBlocks = (b: Builder, x: Value): Value =>
+  b.op(`${DOMAIN}.ReorderInput`, [x], { channels_last: { int: 1 } });
 
 /** The way back. */
 export const unblockChannels = (b: Builder, x: Value, channels: number): Value =>

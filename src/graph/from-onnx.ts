@@ -3,6 +3,7 @@
  */
 import type { ExternalData } from "../onnx/external-data.ts";
 import type { AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from "../onnx/messages.ts";
+import { tensorFromSparseProto } from "../onnx/sparse-proto.ts";
 import { tensorFromProto } from "../onnx/tensor-proto.ts";
 import { GraphError } from "../util/errors.ts";
 import type { Attribute } from "./attributes.ts";
@@ -89,8 +90,10 @@ function readGraph(graph: Graph, proto: GraphProto, scope: Scope): void {
     graph.initializers.add(value);
   }
   for (const sparse of sparseInitializer ?? []) {
-    const value = scope.own(sparse.values?.name ?? "") ?? define(sparse.values?.name ?? "");
-    value.sparseInitializer = sparse;
+    const name = sparse.values?.name ?? "";
+    const input = scope.own(name);
+    const value = input !== undefined && input.initializer === undefined ? input : define(name);
+    value.initializer = tensorFromSparseProto(sparse, model.external);
     graph.initializers.add(value);
   }
 

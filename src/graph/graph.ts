@@ -162,7 +162,6 @@ export class Graph {
     if (!value.isUnused) throw new GraphError({ area: "graph", subject: `${value}`, problem: "is still used" });
     this.initializers.delete(value);
     value.initializer = undefined;
-    value.sparseInitializer = undefined;
   }
 
   /**

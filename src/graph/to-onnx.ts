@@ -6,9 +6,11 @@ import type {
   GraphProto,
   ModelProto,
   NodeProto,
+  SparseTensorProto,
   TensorProto,
   ValueInfoProto,
 } from "../onnx/messages.ts";
+import { isStoredSparse, tensorToSparseProto } from "../onnx/sparse-proto.ts";
 import { tensorToProto } from "../onnx/tensor-proto.ts";
 import type { Attribute } from "./attributes.ts";
 import type { Graph } from "./graph.ts";
@@ -39,10 +41,12 @@ export function toOnnx(model: Model): ModelProto {
 
 function writeGraph(graph: Graph): GraphProto {
   const initializer: TensorProto[] = [];
-  const sparse = [];
+  const sparse: SparseTensorProto[] = [];
   for (const value of graph.initializers) {
-    if (value.sparseInitializer !== undefined) sparse.push(value.sparseInitializer);
-    else if (value.initializer !== undefined) initializer.push(tensorToProto(value.initializer, value.name));
+    const tensor = value.initializer;
+    if (tensor === undefined) continue;
+    if (isStoredSparse(tensor)) sparse.push(tensorToSparseProto(tensor, value.name));
+    else initializer.push(tensorToProto(tensor, value.name));
   }
   const node = [...graph.nodes()].map(writeNode);
   const valueInfo = writeValueInfo(graph);

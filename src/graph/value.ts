@@ -1,7 +1,7 @@
 /**
  * @file A value: what one node makes and others use, an input, or an initializer. Names are for files and messages.
  */
-import type { DimensionProto, SparseTensorProto, TypeProto, ValueInfoProto } from "../onnx/messages.ts";
+import type { DimensionProto, TypeProto, ValueInfoProto } from "../onnx/messages.ts";
 import { DTYPES, type DType, dtypeFromCode } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Graph } from "./graph.ts";
@@ -26,10 +26,11 @@ export class Value {
   readonly users: Set<Node> = new Set();
   /** The graphs that have it as an output. Most values are none's: no Set for them. */
   #outputOf: Set<Graph> | undefined;
-  /** Constant contents. An input may have them too: then they are its default. */
+  /**
+   * Constant contents; whether a file has them in ONNX's sparse form is the tensor's affair (`isStoredSparse`). An input
+   * may have them too: then they are its default.
+   */
   initializer: Tensor | undefined;
-  /** Constant contents in ONNX's sparse form, kept as they were read. */
-  sparseInitializer: SparseTensorProto | undefined;
 
   constructor(graph: Graph, name: string) {
     this.graph = graph;

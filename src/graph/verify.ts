@@ -27,7 +27,7 @@ function verifyGraph(graph: Graph, outer: ReadonlyMap<string, Value>, domains: R
   };
   for (const value of graph.inputs) define(value);
   for (const value of graph.initializers) {
-    if (value.initializer === undefined && value.sparseInitializer === undefined) {
+    if (value.initializer === undefined) {
       throw fail(`initializer ${value}`, "expected contents, found none");
     }
     if (!graph.inputs.includes(value)) define(value);

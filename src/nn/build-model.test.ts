@@ -63,6 +63,14 @@ describe("first values are PyTorch's", () => {
     },
   );
 
+  it("embedding's padding row 0", () => {
+    const padded = embedding(5, 3, { paddingIdx: 2 });
+    const table = floats((s, x) => padded(s, s.b.op("Cast", [x], { to: { int: 7 } })), "weight");
+    expect([...table.slice(6, 9)]).toEqual([0, 0, 0]);
+    expect([...table].filter((x) => x === 0)).toHaveLength(3);
+    expect(() => embedding(5, 3, { paddingIdx: 5 })).toThrow(/paddingIdx: expected a row from 0 to 4, got 5/);
+  });
+
   it("embedding N(0, 1); norms 1 and 0; attention's biases 0", () => {
     const table = floats((s, x) => embedding(500, 8)(s, s.b.op("Cast", [x], { to: { int: 7 } })), "weight");
     expect(table.reduce((sum, x) => sum + x * x, 0) / table.length).toBeCloseTo(1, 1);

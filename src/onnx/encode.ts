@@ -4,8 +4,8 @@
  * One walk from the last field to the first: the length of a message is known when its head is written. Small parts are
  * collected in buffers; spans of {@link SPAN_BYTES} and more, and sources, become chunks of their own.
  */
-import type { ByteSource, ModelProto, TensorProto } from "./messages.ts";
-import { ModelSchema, type NamedField, type Schema, TensorSchema } from "./schema.ts";
+import type { ByteSource, ModelProto, SparseTensorProto, TensorProto } from "./messages.ts";
+import { ModelSchema, type NamedField, type Schema, SparseTensorSchema, TensorSchema } from "./schema.ts";
 import { encodeString, int64Length, varintLength } from "./wire.ts";
 
 /** Below it, copying is cheaper than a chunk of its own. */
@@ -29,6 +29,11 @@ export function encodeModel(model: ModelProto): Chunk[] {
 /** The serialized tensor in chunks. */
 export function encodeTensor(tensor: TensorProto): Chunk[] {
   return encode(TensorSchema, tensor);
+}
+
+/** The serialized sparse tensor in chunks. */
+export function encodeSparseTensor(tensor: SparseTensorProto): Chunk[] {
+  return encode(SparseTensorSchema, tensor);
 }
 
 /** The bytes of one chunk. */

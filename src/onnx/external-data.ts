@@ -5,7 +5,14 @@
 import { FormatError, InputError } from "../util/errors.ts";
 import type { Chunk } from "./encode.ts";
 import { MAX_EXTERNAL_ENTRIES } from "./limits.ts";
-import { DATA_LOCATION, type GraphProto, type ModelProto, type NodeProto, type TensorProto } from "./messages.ts";
+import {
+  DATA_LOCATION,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  type SparseTensorProto,
+  type TensorProto,
+} from "./messages.ts";
 
 /** The files that external data may refer to. */
 export interface ExternalData {
@@ -153,21 +160,34 @@ export function withChecksums(model: ModelProto, digests: ReadonlyMap<string, st
 /** The data files that a model refers to, each once. */
 export function externalLocations(model: ModelProto): string[] {
   const locations = new Set<string>();
-  mapInitializers(model, (tensor) => {
+  const look = (tensor: TensorProto): TensorProto => {
     const location = tensor.externalData?.find((entry) => entry.key === "location")?.value;
     if (tensor.dataLocation === DATA_LOCATION.external && location !== undefined) locations.add(location);
     return tensor;
+  };
+  mapInitializers(model, look, ({ values, indices }) => {
+    for (const part of [values, indices]) if (part !== undefined) look(part);
   });
   return [...locations];
 }
 
-/** A model with every initializer, those of subgraphs too, replaced by what `change` makes of it. */
-function mapInitializers(model: ModelProto, change: (tensor: TensorProto) => TensorProto): ModelProto {
-  const inGraph = (graph: GraphProto): GraphProto => ({
-    ...graph,
-    ...(graph.node && { node: graph.node.map(inNode) }),
-    ...(graph.initializer && { initializer: graph.initializer.map(change) }),
-  });
+/**
+ * A model with every initializer, those of subgraphs too, replaced by what `change` makes of it. Sparse ones stay; `sparse`
+ * sees them.
+ */
+function mapInitializers(
+  model: ModelProto,
+  change: (tensor: TensorProto) => TensorProto,
+  sparse?: (tensor: SparseTensorProto) => void,
+): ModelProto {
+  const inGraph = (graph: GraphProto): GraphProto => {
+    if (sparse !== undefined) graph.sparseInitializer?.forEach(sparse);
+    return {
+      ...graph,
+      ...(graph.node && { node: graph.node.map(inNode) }),
+      ...(graph.initializer && { initializer: graph.initializer.map(change) }),
+    };
+  };
   const inNode = (node: NodeProto): NodeProto => {
     if (!node.attribute?.some((attribute) => attribute.g !== undefined || attribute.graphs !== undefined)) return node;
     return {

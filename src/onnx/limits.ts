@@ -14,6 +14,9 @@ export const MAX_MESSAGES = 5_000_000;
 /** Elements of one tensor: above it, sizes leave the integers that a double holds exactly. */
 export const MAX_ELEMENTS = 2 ** 48;
 
+/** Bytes of a sparse tensor when it is dense: a few bytes of dimensions could ask for terabytes. No dense file has more. */
+export const MAX_SPARSE_DENSE_BYTES = 2 ** 31 - 1;
+
 /** Newest IR version whose schema is known here. A newer file is refused: unknown semantics cannot be verified. */
 export const MAX_IR_VERSION = 14;
 

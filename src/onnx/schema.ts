@@ -184,7 +184,7 @@ export const TensorSchema = schema<m.TensorProto>("TensorProto", {
   metadataProps: subs(16, () => Entry),
 });
 
-const SparseTensor = schema<m.SparseTensorProto>("SparseTensorProto", {
+export const SparseTensorSchema = schema<m.SparseTensorProto>("SparseTensorProto", {
   values: sub(1, () => TensorSchema),
   indices: sub(2, () => TensorSchema),
   dims: many(3, "size"),
@@ -206,14 +206,14 @@ const Attribute = shared(
     s: one(4, "bytes"),
     t: sub(5, () => TensorSchema),
     g: sub(6, () => GraphSchema),
-    sparseTensor: sub(22, () => SparseTensor),
+    sparseTensor: sub(22, () => SparseTensorSchema),
     tp: sub(14, () => Type),
     floats: many(7, "float"),
     ints: many(8, "int64"),
     strings: many(9, "bytes"),
     tensors: subs(10, () => TensorSchema),
     graphs: subs(11, () => GraphSchema),
-    sparseTensors: subs(23, () => SparseTensor),
+    sparseTensors: subs(23, () => SparseTensorSchema),
     typeProtos: subs(15, () => Type),
   }),
 );
@@ -269,7 +269,7 @@ export const GraphSchema: Schema<m.GraphProto> = schema<m.GraphProto>("GraphProt
   node: subs(1, () => Node),
   name: one(2, "string"),
   initializer: subs(5, () => TensorSchema),
-  sparseInitializer: subs(15, () => SparseTensor),
+  sparseInitializer: subs(15, () => SparseTensorSchema),
   docString: one(10, "string"),
   input: subs(11, () => ValueInfo),
   output: subs(12, () => ValueInfo),

@@ -1,6 +1,7 @@
 /**
  * @file Messages to ONNX's textual syntax: for fixtures and for looking at a model. What the syntax has no words for
- * (doc strings of nodes, sparse initializers, training info) is left out; large tensors are abbreviated as `{...}`.
+ * (doc strings of nodes, training info) is left out, sparse initializers are written dense; large tensors are abbreviated
+ * as `{...}`.
  */
 import { dtypeFromCode, elementCount } from "../tensor/dtype.ts";
 import {
@@ -12,13 +13,15 @@ import {
   type ModelProto,
   type NodeProto,
   type OperatorSetIdProto,
+  type SparseTensorProto,
   type StringStringEntryProto,
   type TensorProto,
   type TensorTypeProto,
   type TypeProto,
   type ValueInfoProto,
 } from "./messages.ts";
-import { tensorFromProto } from "./tensor-proto.ts";
+import { tensorFromSparseProto, toDense } from "./sparse-proto.ts";
+import { tensorFromProto, tensorToProto } from "./tensor-proto.ts";
 import { dtypeFromText, dtypeToText, floatText, quote, tensorLiterals } from "./text-tensor.ts";
 import { decodeString } from "./wire.ts";
 
@@ -55,6 +58,11 @@ function entries(list: readonly StringStringEntryProto[]): string {
   return `[${list.map(({ key, value }) => `${quote(key ?? "")}: ${quote(value ?? "")}`).join(", ")}]`;
 }
 
+/** The syntax has no sparse form. */
+function dense(sparse: SparseTensorProto): TensorProto {
+  return tensorToProto(toDense(tensorFromSparseProto(sparse)), sparse.values?.name);
+}
+
 function printGraph(graph: GraphProto, max: number, indent: string): string {
   const initializers = new Map((graph.initializer ?? []).map((tensor) => [tensor.name ?? "", tensor]));
   const input = (graph.input ?? []).map((info) => {
@@ -64,7 +72,9 @@ function printGraph(graph: GraphProto, max: number, indent: string): string {
   });
   const extra = [
     ...(graph.valueInfo ?? []).map(printInfo),
-    ...[...initializers.values()].map((t) => `${tensorHead(t)} ${name(t.name)} = ${contents(t, max)}`),
+    ...[...initializers.values(), ...(graph.sparseInitializer ?? []).map(dense)].map(
+      (t) => `${tensorHead(t)} ${name(t.name)} = ${contents(t, max)}`,
+    ),
   ];
   const output = (graph.output ?? []).map(printInfo).join(", ");
   const inner = `${indent}  `;

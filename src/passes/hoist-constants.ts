@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { Node } from "../graph/node.ts";
 import { isBarrier } from "../graph/parametrizations.ts";
+import { tensorFromSparseProto } from "../onnx/sparse-proto.ts";
 import { decodeString } from "../onnx/wire.ts";
 import { defineStep, type LeftAlone } from "../step/step.ts";
 import { Tensor } from "../tensor/tensor.ts";
@@ -27,7 +28,7 @@ export const hoistConstants = defineStep({
           : output.isOutput
             ? "it is an output of the graph"
             : tensor === undefined
-              ? "its contents are sparse, or given by a function's attribute"
+              ? "its contents are given by a function's attribute"
               : undefined;
         if (reason !== undefined || tensor === undefined) {
           leftAlone.push({ subject: node.label, opType: node.opType, reason: reason ?? "" });
@@ -56,6 +57,8 @@ export function constantTensor(node: Node): Tensor | undefined {
   const { attributes } = node;
   for (const attribute of attributes.values()) if (attribute.proto.refAttrName) return undefined;
   if (attributes.has("value")) return node.tensor("value");
+  const sparse = attributes.get("sparse_value")?.proto.sparseTensor;
+  if (sparse !== undefined) return tensorFromSparseProto(sparse, node.graph?.model.external);
   const float = node.float("value_float");
   if (float !== undefined) return Tensor.scalar("float32", float);
   const int = attributes.get("value_int")?.proto.i;

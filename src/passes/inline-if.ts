@@ -71,7 +71,6 @@ function moveOut(node: Node, branch: Graph, names: NameCounts): void {
   for (const value of [...branch.initializers]) {
     const copy = successor(graph, value, names);
     copy.initializer = value.initializer;
-    copy.sparseInitializer = value.sparseInitializer;
     branch.initializers.delete(value);
     graph.initializers.add(copy);
     moved.set(value, copy);

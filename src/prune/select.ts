@@ -69,6 +69,27 @@ export function selectGlobal(
   });
 }
 
+/** Prunes each row (the inputs of one output) by itself: every output keeps as many. Source: Sun et al. 2024 (Wanda), section 3. */
+export function selectWithinRows({ name, scores, kept, view }: Scored, amount: Amount): Uint8Array {
+  const result = kept?.slice() ?? new Uint8Array(scores.length).fill(1);
+  for (let r = 0; r < view.rows; r++) {
+    const there: number[] = [];
+    for (let c = 0; c < view.columns; c++) {
+      const i = view.at(r, c);
+      if (result[i] === 1) there.push(i);
+    }
+    const k = unitsOf(amount, there.length, name);
+    const gone = smallest(
+      Float32Array.from(there, (i) => scores[i]!),
+      k,
+    );
+    there.forEach((i, n) => {
+      if (gone[n] === 1) result[i] = 0;
+    });
+  }
+  return result;
+}
+
 /** 1 for each of the k lowest scores. */
 export function smallest(scores: Float32Array, k: number, ties: Ties = "first"): Uint8Array {
   const gone = new Uint8Array(scores.length);

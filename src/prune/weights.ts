@@ -6,9 +6,9 @@ import type { Node } from "../graph/node.ts";
 import { WEIGHTS } from "../graph/ops/weights.ts";
 import type { Value } from "../graph/value.ts";
 import { hoistConstants } from "../passes/hoist-constants.ts";
-import { matchesName } from "../quantize/options.ts";
 import { isFloatingPoint, type Tensor } from "../tensor/tensor.ts";
 import { OptionError } from "../util/errors.ts";
+import { matchesName } from "../util/name-patterns.ts";
 import { keptOf, maskedValue, overMask } from "./masks.ts";
 import { type MatrixView, matrixView } from "./pattern.ts";
 

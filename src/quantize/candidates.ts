@@ -8,11 +8,12 @@ import { isBarrier } from "../graph/parametrizations.ts";
 import type { Value } from "../graph/value.ts";
 import type { SpeedFact } from "../runtime/speed.ts";
 import { slowerOn, type TargetName } from "../runtime/targets.ts";
+import { leftOut } from "../step/choice.ts";
 import type { LeftAlone } from "../step/step.ts";
 import { elementCount } from "../tensor/dtype.ts";
 import { isFloatingPoint } from "../tensor/tensor.ts";
 import { UnsupportedError } from "../util/errors.ts";
-import { type CommonOptions, leftOut } from "./options.ts";
+import type { CommonOptions } from "./options.ts";
 
 export type CandidateKind = "conv" | "conv-depthwise" | "matmul" | "gemm";
 

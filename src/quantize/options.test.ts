@@ -2,10 +2,11 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { initializerOf, modelOf } from "../../test/helpers.ts";
 import { quantizeModel } from "../../test/quantized.ts";
+import { leftOut } from "../step/choice.ts";
 import { parseOptions, runStep } from "../step/run.ts";
 import { OptionError } from "../util/errors.ts";
 import { dynamicInt8 } from "./dynamic-int8.ts";
-import { type CommonOptions, commonOptions, leftOut } from "./options.ts";
+import { type CommonOptions, commonOptions } from "./options.ts";
 import { staticInt8 } from "./static-int8.ts";
 import { weightInt8 } from "./weight-int8.ts";
 

@@ -1,9 +1,9 @@
 /**
- * @file The options that all schemes share, and the choice of nodes that they describe.
+ * @file The options that all schemes share.
  */
 import { z } from "zod";
-import type { Node } from "../graph/node.ts";
 import { DEFAULT_TARGETS, TARGET_NAMES } from "../runtime/targets.ts";
+import { choiceOptions } from "../step/choice.ts";
 
 export const commonOptions = {
   target: z
@@ -11,10 +11,7 @@ export const commonOptions = {
     .min(1)
     .default([...DEFAULT_TARGETS])
     .describe("runtimes the file is meant for; what runs slower there stays in float"),
-  include: z.array(z.string()).default([]).describe("only nodes whose name matches one of these patterns (* and ?)"),
-  exclude: z.array(z.string()).default([]).describe("no nodes whose name matches one of these patterns (* and ?)"),
-  ops: z.array(z.string()).default([]).describe("only these operator types, for example MatMul,Gemm"),
-  excludeOps: z.array(z.string()).default([]).describe("none of these operator types"),
+  ...choiceOptions,
   minSqnr: z
     .number()
     .default(20)
@@ -46,43 +43,3 @@ export const computedOptions = {
 export type ComputedOptions = z.output<z.ZodObject<typeof computedOptions>>;
 
 export type CommonOptions = z.output<z.ZodObject<typeof commonOptions>>;
-
-/** The choice of nodes that the options describe. */
-export type NodeChoice = Pick<CommonOptions, "include" | "exclude" | "ops" | "excludeOps">;
-
-/** Why the options leave a node out, or undefined where they do not. */
-export function leftOut(node: Pick<Node, "label" | "opType">, options: NodeChoice): string | undefined {
-  const matches = (patterns: readonly string[]): boolean => patterns.some((pattern) => matchesName(pattern, node));
-  if (options.include.length > 0 && !matches(options.include)) return "include does not name it";
-  if (matches(options.exclude)) return "exclude names it";
-  if (options.ops.length > 0 && !options.ops.includes(node.opType)) return `ops does not name ${node.opType}`;
-  if (options.excludeOps.includes(node.opType)) return `exclude-ops names ${node.opType}`;
-  return undefined;
-}
-
-/** Whether a pattern names a node. `*` stands for any text, `?` for one character; the whole name must match. */
-export function matchesName(pattern: string, node: Pick<Node, "label">): boolean {
-  return glob(pattern).test(node.label);
-}
-
-/** A pattern that names exactly the node of this name. */
-export function exactPattern(name: string): string {
-  return name.replace(/[*?\\]/g, "\\$&");
-}
-
-const patterns = new Map<string, RegExp>();
-
-/** `*` and `?` as in {@link matchesName}; behind a backslash they, and a backslash, stand for themselves. */
-function glob(pattern: string): RegExp {
-  let compiled = patterns.get(pattern);
-  if (compiled === undefined) {
-    const source = pattern.replace(/\\[*?\\]|[\s\S]/g, (part) => {
-      if (part === "*") return ".*";
-      if (part === "?") return ".";
-      return part.at(-1)!.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-    });
-    compiled = new RegExp(`^${source}$`, "s");
-    patterns.set(pattern, compiled);
-  }
-  return compiled;
-}

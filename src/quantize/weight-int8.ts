@@ -15,11 +15,12 @@ import { WEIGHTS } from "../graph/ops/weights.ts";
 import { isBarrier } from "../graph/parametrizations.ts";
 import type { Value } from "../graph/value.ts";
 import { upgradeOpset } from "../passes/upgrade-opset.ts";
+import { leftOut } from "../step/choice.ts";
 import { defineStep, type LeftAlone, type StepReport } from "../step/step.ts";
 import { DTYPES } from "../tensor/dtype.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import type { Granularity } from "./granularity.ts";
-import { type CommonOptions, commonOptions, leftOut } from "./options.ts";
+import { type CommonOptions, commonOptions } from "./options.ts";
 import { type QuantizedWeight, quantizeWeight } from "./weight.ts";
 
 export const STORAGE_FORMS = ["cast", "dequantize-linear"] as const;

@@ -34,8 +34,10 @@ import type { TrainerInput } from "../train/trainer-options.ts";
 import { OptionError } from "../util/errors.ts";
 import type { Progress } from "../util/progress.ts";
 import { openFinetuneData } from "./finetune-data.ts";
+import { firstFeeds, type Layers, layersOf, sameScalars } from "./finetune-layers.ts";
 import { chooseLoss, type FinetuneLoss, type LossInput, lossesOf } from "./finetune-losses.ts";
 import { type FinetuneInput, type FinetuneOptions, finetuneOptions } from "./finetune-options.ts";
+import { ctcMetrics, textLabels } from "./finetune-texts.ts";
 import { loadSpecOf, modelPorts, type OpenModel, openModel, runnablePath } from "./open.ts";
 import { refuseOverwrite } from "./quantize-plan.ts";
 import { openWorkspace } from "./workspace.ts";
@@ -63,6 +65,8 @@ export interface FinetuneFileOptions {
   readonly memory?: boolean | undefined;
   readonly externalData?: boolean | "auto" | undefined;
   readonly allowOutside?: boolean | undefined;
+  /** Only say what would be trained and what it takes; nothing is written. Default false. */
+  readonly dryRun?: boolean | undefined;
   readonly seed?: number | undefined;
   readonly progress?: Progress | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -103,6 +107,7 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
     });
   }
   checkPair(finetune);
+  const metrics = ctcMetrics(path, finetune, options);
   const opened = openModel(path, { allowOutside: options.allowOutside });
   const output = options.output ?? defaultOutput(path);
   refuseOverwrite(opened, output);
@@ -112,7 +117,7 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
   try {
     runtime = await startRuntime();
     const model = opened.model();
-    const load = { ...loadSpecOf(path, options), batch: undefined };
+    const load = { ...loadSpecOf(path, options), batch: undefined, ...textLabels(finetune, options) };
     const ports = modelPorts(model);
     const samples = options.samples ?? 100;
     const { training, validation, comparison } = await openFinetuneData(
@@ -123,11 +128,29 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
       samples,
     );
     const loss = finetune.loss ?? (await defaultLoss(model, training, runtime, options));
-    const metricOptions = { ...DEFAULT_METRIC_OPTIONS, ...options.metrics?.options };
+    const metricOptions = { ...DEFAULT_METRIC_OPTIONS, ...metrics?.options };
     const losses = lossesOf(loss, model, finetune, metricOptions);
     const teacher = loss === "distill" ? teacherOf(opened, finetune, options) : undefined;
+    const constantInputs = finetune.constantInputs ?? (await sameScalars(model, training));
+    // What a mask took away no layer brings back alone: the others have to make up for it.
+    const masked = [...model.parametrizations.values()].some(({ kind }) => kind === "mask");
+    const layers =
+      teacher === undefined || (finetune.layerwise ?? (masked ? 0 : 1)) === 0
+        ? undefined
+        : await layersOf(
+            model,
+            teacher,
+            { feeds: await firstFeeds(model, training), runtime, constantInputs, signal: options.signal },
+            finetune.layerwise !== undefined,
+          );
     const augment = augmentation(finetune, options.seed ?? 0);
-    const result = await train(model, trainerInput(finetune, losses, options), {
+    const input = trainerInput(
+      finetune,
+      losses,
+      { ...options, metrics },
+      { distill: loss === "distill", layers, constantInputs },
+    );
+    const result = await train(model, input, {
       runtime,
       data: training,
       validation,
@@ -137,11 +160,17 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
         checkpoints: folderCheckpoints(finetune.checkpoint, { keep: finetune.keepCheckpoints }),
       }),
       resume: finetune.resume,
+      planOnly: options.dryRun,
       log,
       progress: options.progress,
       signal: options.signal,
     }).catch((error) => Promise.reject(nameFile(error, path)));
     await runtime.close();
+    const about = { input: { path, byteLength: opened.byteLength }, teacher: finetune.teacher, loss, training: result };
+    if (options.dryRun) {
+      const none = { targets: [], problems: [], drops: [] };
+      return { ...about, output: { path: output, byteLength: 0 }, ...none, ok: true, machine: await describeMachine() };
+    }
     const place = workspace.path("finetuned");
     const external = opened.external.length > 0 ? (options.externalData ?? true) : options.externalData;
     const files = writeModelFile(place, toOnnx(model), external === undefined ? {} : { externalData: external });
@@ -161,7 +190,7 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
         budgetMs: options.budgetMs ?? 3000,
         seed: options.seed ?? 0,
         browser: options.browser,
-        metrics: { ...options.metrics, fallback: options.maxDrop !== undefined },
+        metrics: { ...metrics, fallback: options.maxDrop !== undefined },
       };
       measured.push(await verifyFiles(job, { progress, signal, memory }));
     }
@@ -173,11 +202,8 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
     );
     const drops = options.maxDrop === undefined ? [] : judgeDrops(pairs, options.maxDrop);
     return {
-      input: { path, byteLength: opened.byteLength },
+      ...about,
       output: { path: output, byteLength: files.reduce((sum, { byteLength }) => sum + byteLength, 0) },
-      teacher: finetune.teacher,
-      loss,
-      training: result,
       targets: measured,
       problems,
       drops,
@@ -191,13 +217,14 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
 }
 
 /** Options that only others give a meaning. */
-function checkPair({ resume, checkpoint, loss, teacher, hidden }: FinetuneOptions): void {
+function checkPair({ resume, checkpoint, loss, teacher, hidden, layerwise }: FinetuneOptions): void {
   const fail = (subject: string, problem: string): OptionError =>
     new OptionError({ area: "finetune", subject, problem });
   if (resume && checkpoint === undefined)
     throw fail("--resume", "expected --checkpoint with the folder to go on from, got none");
   if (loss === undefined || loss === "distill") return;
   if (teacher !== undefined) throw fail("--teacher", `expected --loss distill, got ${loss}`);
+  if (layerwise !== undefined) throw fail("--layerwise", `expected --loss distill, got ${loss}`);
   if (hidden.length > 0) throw fail("--hidden", `expected --loss distill, got ${loss}`);
 }
 
@@ -267,14 +294,30 @@ function augmentation(
   return { augment: change, augmentName: typeof augment === "string" ? augment : JSON.stringify(augment) };
 }
 
+/** What follows from loss, teacher and data. */
+interface Chosen {
+  readonly distill: boolean;
+  /** Values by which it goes layer by layer. */
+  readonly layers: Layers | undefined;
+  readonly constantInputs: readonly string[];
+}
+
+/** Of the updates; the rest is for what layers alone cannot see: how their errors add up. */
+const LAYERWISE_SHARE = 0.7;
+
 function trainerInput(
   finetune: FinetuneOptions,
   losses: LossInput[],
   { metrics, threads, seed }: FinetuneFileOptions,
+  { distill, layers, constantInputs }: Chosen,
 ): TrainerInput {
-  const { optimizer, momentum, weightDecay, schedule, warmUp, lr, maxMemory, steps, clipNorm, ema, dropout } = finetune;
+  const { optimizer, momentum, warmUp, lr, maxMemory, layerwise, layerwiseLr, steps, clipNorm, ema, dropout } =
+    finetune;
   const { patience, validateEvery, checkpointEvery, epochs, batchSize, accumulate, train: only, freeze } = finetune;
-  const { batchNorm, timeWays, missing, constantInputs } = finetune;
+  const { batchNorm, timeWays, missing } = finetune;
+  // Warm-up, because moments are new where the whole begins; no pull to 0, because the teacher's weights are what is wanted.
+  const schedule = finetune.schedule ?? (distill ? "one-cycle" : "cosine");
+  const weightDecay = finetune.weightDecay ?? (distill ? 0 : undefined);
   const metric = metrics?.names?.find((name) => name !== SCORE);
   const given = <T extends object>(object: T) =>
     Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Partial<T>;
@@ -295,7 +338,15 @@ function trainerInput(
     batchNorm,
     timeWays,
     missing,
-    constantInputs,
+    constantInputs: [...constantInputs],
+    ...(layers !== undefined &&
+      layers.values.length > 0 && {
+        layerwise: {
+          values: [...layers.values],
+          share: layerwise ?? LAYERWISE_SHARE,
+          learningRate: layerwiseLr ?? layers.learningRate,
+        },
+      }),
     metricOptions: metrics?.options ?? {},
     memoryLimit: maxMemory === undefined ? MEMORY_SHARE * totalmem() : maxMemory * 1e6,
     threads: threads ?? 1,

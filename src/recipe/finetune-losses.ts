@@ -37,7 +37,7 @@ export function lossesOf(
   loss: FinetuneLoss,
   model: Model,
   { lossOutput, labelSmoothing, temperature, hidden }: FinetuneOptions,
-  { ignoreLabel, ctcBlank }: Pick<MetricOptions, "ignoreLabel" | "ctcBlank">,
+  { ignoreLabel, ctcBlank, ctcKeys }: Pick<MetricOptions, "ignoreLabel" | "ctcBlank" | "ctcKeys">,
 ): LossInput[] {
   const output = lossOutput ?? onlyFloat(model)?.name;
   const common = output === undefined ? {} : { output };
@@ -57,7 +57,7 @@ export function lossesOf(
     case "nll":
       return [{ kind: loss, ...common, ...ignore }];
     case "ctc":
-      return [{ kind: loss, ...common, blank: ctcBlank }];
+      return [{ kind: loss, ...common, blank: ctcBlank, ...(ctcKeys && { keys: [...ctcKeys] }) }];
     default:
       return [{ kind: loss, ...common }];
   }

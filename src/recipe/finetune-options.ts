@@ -32,6 +32,19 @@ export const finetuneOptions = z.strictObject({
       "for distill: the model whose outputs are learned (default: MODEL without its masks and fake quantizers)",
     ),
   hidden: z.array(z.string()).default([]).describe("for distill: values inside that are to be the teacher's, too"),
+  layerwise: z
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe(
+      "for distill: share of the updates in which each layer learns alone, from what the teacher's reads and gives (default: 0.7 where the teacher has MODEL's structure and MODEL has no masks, else 0)",
+    ),
+  layerwiseLr: z
+    .number()
+    .min(0)
+    .optional()
+    .describe("for distill: learning rate of these updates (default: 1.5 % of the usual size of weights)"),
   temperature: z.number().positive().default(1).describe("for distill: by which logits are divided"),
   lossOutput: z.string().optional().describe("output that the loss looks at (default: the only one; distill: all)"),
   labelSmoothing: z
@@ -48,10 +61,14 @@ export const finetuneOptions = z.strictObject({
   optimizer: z.enum(["adamw", "adam", "sgd", "rmsprop"]).default("adamw").describe("how gradients change parameters"),
   schedule: z
     .enum(["cosine", "constant", "polynomial", "one-cycle"])
-    .default("cosine")
-    .describe("how the learning rate changes"),
+    .optional()
+    .describe("how the learning rate changes (default: one-cycle for distill, else cosine)"),
   warmUp: z.number().int().min(0).default(0).describe("updates in which the learning rate grows"),
-  weightDecay: z.number().min(0).optional().describe("pull of parameters to 0 (default: 0.01 for adamw, else 0)"),
+  weightDecay: z
+    .number()
+    .min(0)
+    .optional()
+    .describe("pull of parameters to 0 (default: 0.01 for adamw, 0 for distill and all others)"),
   momentum: z.number().min(0).max(1).default(0.9).describe("for sgd"),
   clipNorm: z.number().positive().optional().describe("limit on the norm of all gradients together"),
   train: z.array(z.string()).default([]).describe("only parameters whose name matches one of these patterns (* and ?)"),
@@ -87,7 +104,12 @@ export const finetuneOptions = z.strictObject({
     .enum(["error", "freeze"])
     .default("error")
     .describe("what to do where an operator has no gradient: stop, or train what comes behind it"),
-  constantInputs: z.array(z.string()).default([]).describe("inputs that are the same in all samples"),
+  constantInputs: z
+    .array(z.string())
+    .optional()
+    .describe(
+      "inputs that are the same in all samples (default: whole numbers without dimensions that are, such as a sample rate)",
+    ),
   maxMemory: z
     .number()
     .positive()

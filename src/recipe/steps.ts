@@ -5,6 +5,9 @@ import type { z } from "zod";
 import { CLEAN_UP } from "../passes/clean-up.ts";
 import { inlineIf } from "../passes/inline-if.ts";
 import { unrollRecurrent } from "../passes/unroll-recurrent.ts";
+import { lowRank } from "../prune/low-rank.ts";
+import { prune } from "../prune/prune.ts";
+import { storeSparse } from "../prune/store-sparse.ts";
 import { crossLayerEqualization } from "../quantize/corrections/cross-layer-equalization.ts";
 import { smoothQuant } from "../quantize/corrections/smooth-quant.ts";
 import { dynamicInt8 } from "../quantize/dynamic-int8.ts";
@@ -41,7 +44,12 @@ export const CORRECTIONS = [listed(crossLayerEqualization), listed(smoothQuant)]
 /** Passes that training needs: what has no gradient is written as what has one. */
 export const UNFOLDING = [listed(inlineIf), listed(unrollRecurrent)] as const;
 
+/** Steps that take weights out, or make something of it that they are gone. */
+export const PRUNERS = [listed(prune), listed(lowRank), listed(storeSparse)] as const;
+
 /** All steps by name. */
 export const STEPS = new Map(
-  [...CLEAN_UP, ...UNFOLDING, ...CORRECTIONS, ...Object.values(SCHEMES)].map((step) => [step.name, step] as const),
+  [...CLEAN_UP, ...UNFOLDING, ...CORRECTIONS, ...PRUNERS, ...Object.values(SCHEMES)].map(
+    (step) => [step.name, step] as const,
+  ),
 );

@@ -83,6 +83,7 @@ export function toOrtOptions(options: SessionOptions): InferenceSession.SessionO
     graphOptimizationLevel: options.graphOptimization ?? "all",
     intraOpNumThreads: options.threads ?? 1,
     interOpNumThreads: 1,
+    ...(options.memoryPlan === false && { enableMemPattern: false }),
     logSeverityLevel: options.logWarnings ? 2 : 4,
     ...(Object.keys(extra).length > 0 && { extra }),
   };

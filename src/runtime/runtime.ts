@@ -29,6 +29,11 @@ export interface SessionOptions {
   /** Default "all". */
   readonly graphOptimization?: "disabled" | "basic" | "extended" | "all";
   readonly config?: Readonly<Record<string, string>>;
+  /**
+   * Whether memory for a whole run is planned as one block after the first run. Default true. The first run's memory is kept
+   * beside it, so models with large values take up to twice as much.
+   */
+  readonly memoryPlan?: boolean;
   /** Default: errors only. */
   readonly logWarnings?: boolean;
 }

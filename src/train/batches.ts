@@ -3,9 +3,10 @@
  * by three numbers and a list, so that it can be taken up again anywhere.
  */
 import { concatenateTensors } from "../data/combine.ts";
+import type { Model } from "../graph/model.ts";
 import type { Tensors } from "../runtime/runtime.ts";
 import type { DataSource, Sample } from "../step/data.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { Tensor } from "../tensor/tensor.ts";
 import { InputError } from "../util/errors.ts";
 import { createRandom, type Random, streamSeed } from "../util/random.ts";
 
@@ -29,6 +30,8 @@ export interface Batch {
   readonly labels: readonly unknown[];
   /** Indices of the samples in the source. */
   readonly indices: readonly number[];
+  /** Every sample stands in it this often, to fill a batch that the model fixes; it counts once. Default 1. */
+  readonly copies?: number;
   /** Where training is after it. */
   readonly after: Position;
   /** The last of its epoch. */
@@ -98,13 +101,33 @@ export interface BatchOptions {
   readonly augment?: Augment | undefined;
   /** Default true. */
   readonly shuffle?: boolean;
+  /** Axes of inputs along which samples are joined, where these are not the first. */
+  readonly axes?: BatchAxes | undefined;
+}
+
+export type BatchAxes = ReadonlyMap<string, number>;
+
+/**
+ * The inputs whose samples are not joined along the first axis: the model fixes that one and leaves another open, of which a
+ * sample has one. States of recurrent layers are so: [layers, batch, hidden].
+ */
+export function batchAxes(model: Model, { inputs }: Sample): BatchAxes {
+  const axes = new Map<string, number>();
+  for (const { name, shape, initializer } of model.graph.inputs) {
+    const dims = inputs[name]?.dims;
+    if (initializer !== undefined || shape === undefined || dims === undefined) continue;
+    if (typeof shape[0] !== "number") continue;
+    const axis = shape.findIndex((dim, at) => typeof dim !== "number" && dims[at] === 1);
+    if (axis > 0) axes.set(name, axis);
+  }
+  return axes;
 }
 
 /** Batches of a position's epoch from there on. Samples of different shapes wait for others of their own. */
 export async function* epochBatches(
   reader: SampleReader,
   start: Position,
-  { seed, batchSize, lastBatch, augment, shuffle = true }: BatchOptions,
+  { seed, batchSize, lastBatch, augment, shuffle = true, axes }: BatchOptions,
 ): AsyncGenerator<Batch> {
   const { epoch } = start;
   const order = Array.from({ length: reader.length }, (_, i) => i);
@@ -118,7 +141,7 @@ export async function* epochBatches(
   const waiting = new Map<string, { readonly place: number; readonly sample: Sample }[]>();
   const put = async (place: number): Promise<string> => {
     const sample = await read(place);
-    const key = shapesOf(sample);
+    const key = shapesOf(sample, axes);
     const group = waiting.get(key);
     if (group === undefined) waiting.set(key, [{ place, sample }]);
     else group.push({ place, sample });
@@ -130,7 +153,10 @@ export async function* epochBatches(
     waiting.delete(key);
     const left = [...waiting.values()].flatMap((items) => items.map(({ place }) => place));
     return {
-      ...joinSamples(group.map(({ sample }) => sample)),
+      ...joinSamples(
+        group.map(({ sample }) => sample),
+        axes,
+      ),
       indices: group.map(({ place }) => order[place]!),
       after: { epoch, index, waiting: left },
     };
@@ -151,6 +177,42 @@ export async function* epochBatches(
   if (ready !== undefined) yield { ...ready, last: true };
 }
 
+/**
+ * For models that fix their batch: what is less than one is spread over batches of one sample each, repeated until it fills
+ * them. So every sample is measured exactly once, and its loss is its own.
+ */
+export async function* filledBatches(source: AsyncIterable<Batch>, batchSize: number): AsyncGenerator<Batch> {
+  for await (const batch of source) {
+    const count = batch.indices.length;
+    if (count === batchSize) {
+      yield batch;
+      continue;
+    }
+    for (const [i, index] of batch.indices.entries()) {
+      const sample = { inputs: rowsOf(batch.inputs, i, count), label: batch.labels[i] };
+      yield {
+        ...batch,
+        ...joinSamples(Array<Sample>(batchSize).fill(sample)),
+        indices: [index],
+        copies: batchSize,
+        last: batch.last && i === count - 1,
+      };
+    }
+  }
+}
+
+/** The i-th of `count` samples of a batch; scalars are all samples'. */
+function rowsOf(inputs: Tensors, i: number, count: number): Tensors {
+  const part = (tensor: Tensor): Tensor => {
+    if (tensor.dims.length === 0) return tensor;
+    const rows = tensor.dims[0]! / count;
+    const bytes = tensor.byteLength / count;
+    const own = Uint8Array.from(tensor.bytes().subarray(i * bytes, (i + 1) * bytes));
+    return Tensor.of(tensor.dtype, [rows, ...tensor.dims.slice(1)], own);
+  };
+  return Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, part(tensor)]));
+}
+
 /** The same items, each made while its predecessor is in use. */
 export async function* ahead<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
   const ask = (): Promise<IteratorResult<T>> => {
@@ -168,15 +230,21 @@ export async function* ahead<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
   }
 }
 
-function shapesOf({ inputs }: Sample): string {
+/** Dimensions but for those of the batch. */
+function shapesOf({ inputs }: Sample, axes: BatchAxes | undefined): string {
+  const other = (name: string): readonly number[] =>
+    inputs[name]!.dims.filter((_, at) => at !== (axes?.get(name) ?? 0));
   return Object.keys(inputs)
     .sort()
-    .map((name) => `${name}:${inputs[name]!.dtype}[${inputs[name]!.dims.slice(1)}]`)
+    .map((name) => `${name}:${inputs[name]!.dtype}[${other(name)}]`)
     .join(" ");
 }
 
-/** Samples along the first axis; scalars, a sample rate for example, must be equal in all. */
-export function joinSamples(samples: readonly Sample[]): {
+/** Samples along the batch's axis; scalars, a sample rate for example, must be equal in all. */
+export function joinSamples(
+  samples: readonly Sample[],
+  axes?: BatchAxes,
+): {
   readonly inputs: Tensors;
   readonly labels: readonly unknown[];
 } {
@@ -185,7 +253,7 @@ export function joinSamples(samples: readonly Sample[]): {
     const tensors = samples.map((sample) => sample.inputs[name]!);
     const same =
       tensors[0]!.dims.length === 0 && tensors.every((one) => String(one.data()) === String(tensors[0]!.data()));
-    return [name, same || tensors.length === 1 ? tensors[0]! : concatenateTensors(tensors, name)];
+    return [name, same || tensors.length === 1 ? tensors[0]! : concatenateTensors(tensors, name, axes?.get(name))];
   });
   return { inputs: Object.fromEntries(inputs), labels: samples.map(({ label }) => label) };
 }

@@ -33,9 +33,14 @@ import { appendUpdate, type Trained, type Update } from "./update.ts";
 
 /**
  * Session options for the models of a program: without VNNI, 8-bit products of a fake-quantized graph would saturate in
- * the middle of training.
+ * the middle of training. A plan of memory doubles what a step takes (PP-OCRv4 recognition, batch 8: 2.0 GB instead of
+ * 1.1), and makes it no faster. Threads that wait sleep: spinning, they take the processor from whoever prepares the next
+ * batch, and where other programs run, too, steps take up to twice as long.
  */
-export const TRAINING_SESSION = { config: { "session.disable_quant_qdq": "1" } } as const;
+export const TRAINING_SESSION = {
+  config: { "session.disable_quant_qdq": "1", "session.intra_op.allow_spinning": "0" },
+  memoryPlan: false,
+} as const;
 
 /**
  * The graphs that train a model on batches of the sample batch's dimensions. `model` stays as it is.
@@ -52,7 +57,6 @@ export async function buildTraining(
   const evaluate = evaluation(prepared, options, context);
   const step = await gradientGraph(prepared, options, context);
   const { trained, statistics, notes } = step;
-  const memory = estimateMemory(step.model, step.forward, trained, options);
   const gradients = options.masks.gradients ? gradientsOf(step) : undefined;
   const initial = new Map([...prepared.parameters, ...prepared.statistics].map((own) => [own.name, own.initial]));
   const update = appendUpdate(step.model, trained, options, initial);
@@ -85,6 +89,7 @@ export async function buildTraining(
   const next = entries.map((entry) => [`${entry.name}/next`, entry.next.name] as const);
   const norm = update.norm && ([GRADIENT_NORM, update.norm.name] as const);
   finish(step.model, shown, new Map([...results, ...(norm ? [norm] : []), ...next]));
+  const memory = estimateMemory(step.model, step.forward, trained, options);
   return {
     step: step.model,
     ...(accumulate && { accumulate }),
@@ -103,6 +108,15 @@ export async function buildTraining(
     memory,
     notes: [...prepared.notes, ...notes],
   };
+}
+
+/**
+ * Only what `evaluate` of the program for batches of these dimensions is: nothing is differentiated, so a batch that is
+ * only validated on costs little, and operators may lack gradients.
+ */
+export async function buildEvaluation(model: Model, input: TrainingInput, context: BuildContext): Promise<Model> {
+  const options = parseOptions({ name: "train", options: trainingOptions }, input);
+  return evaluation(await prepare(model, options, context), options, context);
 }
 
 /** The values of losses by the names that they get. */
@@ -143,7 +157,7 @@ async function gradientGraph(
   const { dims } = prepared;
   const random = feedDropout(model, options.dropout, dims);
   const statistics = options.batchNorm === "batch-statistics" ? useBatchStatistics(model, dims) : new Map();
-  const { loss: plain, parts, targets, notes } = appendLosses(model, options.losses, dims, feeds);
+  const { loss: plain, parts, targets, notes } = appendLosses(model, options.losses, dims, feeds, { forcing: true });
   const values = prepared.parameters.map(({ name }) => graph.inputs.find((value) => value.name === name)!);
   const masked = new Map(values.map((value) => [value.name, maskOf(model, value)]));
   const loss = appendPenalties(
@@ -216,7 +230,7 @@ async function gradientGraph(
 
 function evaluation(prepared: Prepared, options: TrainingOptions, { feeds }: BuildContext): Model {
   const model = forEvaluation(prepared);
-  const { loss, parts } = appendLosses(model, options.losses, prepared.dims, feeds);
+  const { loss, parts } = appendLosses(model, options.losses, prepared.dims, feeds, { forcing: false });
   const outputs = model.graph.outputs.map((value) => value.name);
   model.graph.setOutputs([]);
   finish(model, outputs, new Map(resultNames(loss, parts)));

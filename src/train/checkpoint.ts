@@ -8,13 +8,15 @@ import type { Sample } from "../step/data.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { InputError } from "../util/errors.ts";
 import { hashBytes } from "../util/hash.ts";
+import { createRandom } from "../util/random.ts";
 import type { Position, SampleReader } from "./batches.ts";
+import type { CurveHistory } from "./curve.ts";
 import type { LossHistory } from "./divergence.ts";
 import type { StateEntry } from "./program.ts";
 import { type TrainerOptions, WITHOUT_EFFECT } from "./trainer-options.ts";
 import type { Validation } from "./validate.ts";
 
-export const CHECKPOINT_FORMAT = 1;
+export const CHECKPOINT_FORMAT = 2;
 
 /** What a checkpoint belongs to: plain data. */
 export interface Fingerprint {
@@ -28,7 +30,7 @@ export interface Fingerprint {
 
 interface SourceFingerprint {
   readonly samples: number;
-  /** Of the first and the last sample. */
+  /** Of a spread of samples, see {@link fingerprintData}. */
   readonly contents: number;
 }
 
@@ -44,6 +46,7 @@ export interface CheckpointRecord {
   /** Of the state: name, kind and parameter. */
   readonly entries: readonly Pick<StateEntry, "name" | "kind" | "parameter">[];
   readonly losses?: LossHistory;
+  readonly curve?: CurveHistory;
   readonly validations: readonly Validation[];
   readonly best?: Validation;
   /** Validations since the best. */
@@ -105,10 +108,34 @@ export function fingerprintModel(model: Model): Fingerprint["model"] {
   return { graph, weights };
 }
 
+/** Samples whose contents a fingerprint has: all of small data. */
+const FINGERPRINTED = 64;
+const SPREAD_SEED = 0x5eed;
+
+/**
+ * The number of samples, and a hash of the first, the last and others between them, one at a random place in each of equal
+ * stretches: the same places for the same number. Reading all would take as long as an epoch. With at most 64 samples
+ * it is all of them.
+ */
 export async function fingerprintData(reader: SampleReader): Promise<SourceFingerprint> {
   const samples = reader.length;
-  const [first, last] = [await reader.at(0), await reader.at(samples - 1)];
-  return { samples, contents: (hashSample(first) ^ Math.imul(hashSample(last), 31)) >>> 0 };
+  let contents = 0;
+  for (const index of spread(samples)) {
+    const hash = hashSample(await reader.at(index));
+    contents = (Math.imul(contents ^ hash, 0x01000193) + index) >>> 0;
+  }
+  return { samples, contents };
+}
+
+/** At most {@link FINGERPRINTED} increasing places below `count`. */
+function spread(count: number): number[] {
+  const number = Math.min(count, FINGERPRINTED);
+  const random = createRandom(SPREAD_SEED);
+  return Array.from({ length: number }, (_, i) => {
+    const [from, to] = [Math.floor((i * count) / number), Math.floor(((i + 1) * count) / number)];
+    const inside = from + random.integer(to - from);
+    return i === 0 ? 0 : i === number - 1 ? count - 1 : inside;
+  });
 }
 
 function hashSample({ inputs, label }: Sample): number {

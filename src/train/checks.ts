@@ -2,10 +2,11 @@
  * @file What is looked at before training begins, and which of the trainer's options are the program's.
  */
 import type { Model } from "../graph/model.ts";
-import { matchesName } from "../quantize/options.ts";
 import { isFloatingPoint } from "../tensor/tensor.ts";
 import { OptionError } from "../util/errors.ts";
 import { formatBytes } from "../util/format.ts";
+import { matchesName } from "../util/name-patterns.ts";
+import { ALLOCATOR } from "./memory.ts";
 import type { TrainingInput } from "./options.ts";
 import type { MemoryEstimate } from "./program.ts";
 import type { TrainerOptions } from "./trainer-options.ts";
@@ -35,15 +36,24 @@ export function checkPatterns(model: Model, options: TrainerOptions): void {
   }
 }
 
-/** @throws OptionError where the estimate is above the limit. */
+/** @throws OptionError where the estimate is above the limit: says what takes the most, and what helps against that. */
 export function limitMemory(memory: MemoryEstimate, { memoryLimit }: TrainerOptions, batchSize: number): void {
-  const { peak, parameters, optimizer, activations } = memory;
+  const { peak, parameters, optimizer } = memory;
+  const working = ALLOCATOR * memory.working;
   if (memoryLimit === undefined || peak <= memoryLimit) return;
+  const parts = [
+    { bytes: working, text: `values of one step with a batch of ${batchSize}` },
+    { bytes: 2 * (parameters + optimizer), text: "parameters, moments and averages, old and new" },
+    { bytes: peak - working - 2 * (parameters + optimizer), text: "the runtime, copies of the model, validation" },
+  ].sort((a, b) => b.bytes - a.bytes);
+  const [largest, ...others] = parts.map(({ bytes, text }) => `${formatBytes(bytes)} ${text}`);
+  const batch = `a smaller --batch-size (now ${batchSize}) with more --accumulate, which learns about the same`;
+  const state = "fewer trained layers with --freeze, or an optimizer with fewer moments (--optimizer sgd)";
   throw new OptionError({
     area: "train",
     subject: "memory",
-    problem: `expected at most ${formatBytes(memoryLimit)}, the estimate is ${formatBytes(peak)}: ${formatBytes(parameters)} of trained parameters, ${formatBytes(optimizer)} of moments and averages, ${formatBytes(activations)} of activations`,
-    help: `Give a smaller --batch-size (now ${batchSize}) and more --accumulate, freeze layers with --freeze, choose an optimizer with fewer moments (sgd), or raise the limit.`,
+    problem: `expected at most ${formatBytes(memoryLimit)}, the estimate is ${formatBytes(peak)}: most of it, ${largest}; ${others.join("; ")}`,
+    help: `Give ${working >= 2 * (parameters + optimizer) ? `${batch}; or ${state}` : `${state}; or ${batch}`}; or raise the limit (--max-memory, API: memoryLimit).`,
   });
 }
 
@@ -52,7 +62,7 @@ export function programOptions(
   options: TrainerOptions,
   accumulate: boolean,
   masks?: TrainingInput["masks"],
-): TrainingInput {
+): TrainingInput & Pick<TrainerOptions, "losses"> {
   const { losses, penalties, optimizer, train: only, freeze, groups, clipNorm, batchNorm, dropout, ema } = options;
   const { constantInputs, updateMasked, missing } = options;
   return {

@@ -7,6 +7,7 @@ import type { DataSource } from "../step/data.ts";
 import type { Progress } from "../util/progress.ts";
 import type { Augment } from "./batches.ts";
 import type { CheckpointStore } from "./checkpoint.ts";
+import type { CurvePoint } from "./curve.ts";
 import type { LogRecord, StopReason, TrainHooks } from "./events.ts";
 import type { MemoryEstimate } from "./program.ts";
 import type { Validation, ValidationMetric } from "./validate.ts";
@@ -28,6 +29,8 @@ export interface TrainContext {
   readonly log?: ((record: LogRecord) => void) | undefined;
   readonly hooks?: TrainHooks | undefined;
   readonly progress?: Progress | undefined;
+  /** Only say what would be trained, and what it takes: everything is checked and built, the model stays as it is. */
+  readonly planOnly?: boolean | undefined;
   /** Looked at between updates. A checkpoint is written before the signal's reason is thrown. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -40,6 +43,8 @@ export interface TrainResult {
   readonly stopped: StopReason;
   /** Running average. Undefined where no update was made. */
   readonly loss: number | undefined;
+  /** Its course, in at most some hundred points. */
+  readonly curve: readonly CurvePoint[];
   readonly metric: Pick<ValidationMetric, "name" | "direction" | "unit"> | undefined;
   /** The first is of the model as it was. */
   readonly validations: readonly Validation[];
@@ -51,6 +56,8 @@ export interface TrainResult {
   readonly memory: MemoryEstimate;
   /** Trained numbers. */
   readonly parameters: number;
-  /** What was decided for the user, one line each. */
+  /** What is trained, by its name in the model. */
+  readonly trained: readonly { readonly name: string; readonly dims: readonly number[] }[];
+  /** What was decided for the user, one line each: what is not trained, and why. */
   readonly notes: readonly string[];
 }

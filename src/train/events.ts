@@ -42,8 +42,8 @@ export type LogRecord = { readonly time: number } & (
     }
 );
 
-/** finished: all epochs or steps; patience: no better validation for so many. */
-export type StopReason = "finished" | "patience";
+/** finished: all epochs or steps; patience: no better validation for so many; planned: nothing was to be trained yet. */
+export type StopReason = "finished" | "patience" | "planned";
 
 /** What is known after an update. */
 export interface StepInfo {

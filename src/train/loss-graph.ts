@@ -3,11 +3,12 @@
  */
 import { Builder } from "../graph/builder.ts";
 import type { Model } from "../graph/model.ts";
+import type { Node } from "../graph/node.ts";
 import type { Value } from "../graph/value.ts";
-import { matchesName } from "../quantize/options.ts";
 import type { Tensors } from "../runtime/runtime.ts";
 import { isFloatingPoint } from "../tensor/tensor.ts";
 import { InputError, OptionError } from "../util/errors.ts";
+import { matchesName } from "../util/name-patterns.ts";
 import type { LossContext, Typed } from "./losses/loss.ts";
 import { type LossOptions, lossOf } from "./losses/losses.ts";
 import type { Penalty } from "./options.ts";
@@ -24,14 +25,18 @@ export interface LossGraph {
 /**
  * @param dims Dimensions of all values of the forward graph, by name.
  * @param feeds One batch, with targets.
+ * @param forcing Whether what comes behind a forced value takes its target: in training, not in evaluation.
  */
 export function appendLosses(
   model: Model,
   losses: readonly LossOptions[],
   dims: ReadonlyMap<string, readonly number[]>,
   feeds: Tensors,
+  { forcing }: { readonly forcing: boolean },
 ): LossGraph {
   const { graph } = model;
+  const forward = new Set(graph.nodes());
+  const forced: { readonly value: Value; readonly target: Value }[] = [];
   const notes: string[] = [];
   const targets = new Map<string, Value>();
   const parts = new Map<string, Value>();
@@ -82,7 +87,11 @@ export function appendLosses(
     while (parts.has(name)) name += "'";
     parts.set(name, part);
     terms.push(b.scale(part, options.weight));
+    if (forcing && options.kind === "mse" && options.forced) {
+      forced.push({ value: output.value, target: targets.get(options.target)! });
+    }
   }
+  for (const { value, target } of forced) takeInstead(value, target, forward);
   const b = new Builder(graph, "loss/");
   return {
     loss: sum(b, terms),
@@ -90,6 +99,16 @@ export function appendLosses(
     targets: [...targets].map(([input]) => ({ input, dtype: feeds[input]!.dtype, dims: feeds[input]!.dims })),
     notes,
   };
+}
+
+/** Users among these nodes take another value. */
+function takeInstead(value: Value, other: Value, users: ReadonlySet<Node>): void {
+  for (const node of [...value.users]) {
+    if (!users.has(node)) continue;
+    node.inputs.forEach((input, at) => {
+      if (input === value) node.setInput(at, other);
+    });
+  }
 }
 
 /**

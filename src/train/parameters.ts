@@ -1,13 +1,20 @@
 /**
- * @file Which initializers of a model are parameters: found by what uses them. An initializer may as well be a shape, a
- * bound, an epsilon, a mask, the mean of the training images: none of these is to be trained.
+ * @file Which initializers of a model are parameters: found by what uses them, and by what they are. An initializer may as
+ * well be a shape, a bound, an epsilon, a mask, a table of sines, an anchor, the mean of the training images: none of these
+ * is to be trained.
+ *
+ * Parameters are: what layers take as weights and biases (the first table), also through reshapes, masks and fake
+ * quantizers; terms and factors of per-channel arithmetic behind such a layer (biases, gains); rows that are joined to
+ * values behind one (class tokens). Whatever looks so but was computed (fixed-tables.ts) is left alone, with the reason.
+ * A full name in `train` is a wish, and overrides all of this.
  */
 import type { Model } from "../graph/model.ts";
 import type { Node } from "../graph/node.ts";
 import type { Value } from "../graph/value.ts";
 import { declaredState } from "../nn/state.ts";
-import { matchesName } from "../quantize/options.ts";
 import type { LeftAlone } from "../step/step.ts";
+import { matchesName } from "../util/name-patterns.ts";
+import { areCosineAndSine, describeFixed, isWholeNumbers } from "./fixed-tables.ts";
 
 /** Inputs that are weights, by operator. */
 const WEIGHTS: Readonly<Record<string, readonly number[]>> = {
@@ -36,6 +43,8 @@ const PASSES: Readonly<Record<string, readonly number[]>> = {
   Squeeze: [0],
   Unsqueeze: [0],
   Expand: [0],
+  // The two biases of an unrolled recurrent cell.
+  ReduceSum: [0],
   Tile: [0],
   Pad: [0],
   Slice: [0],
@@ -54,6 +63,8 @@ const ARITHMETIC: ReadonlySet<string> = new Set(["Add", "Sub", "Mul", "Div"]);
 
 /** A constant with such values is a mask of attention, not a bias. */
 const MASKING = 1e4;
+/** Operators whose float constants are bounds, scales and fillings. */
+const SETTINGS: ReadonlySet<string> = new Set(["Resize", "Upsample", "Clip", "Pad", "Range", "OneHot"]);
 
 export interface ParameterChoice {
   readonly train: readonly string[];
@@ -71,22 +82,29 @@ export interface FoundParameters {
  * by layers says itself which these are.
  */
 export function findParameters(model: Model, choice: ParameterChoice): FoundParameters {
-  const behind = behindWeights(model);
+  const places = placesOf(model);
   const declared = declaredState(model);
   const parameters: Value[] = [];
   const leftAlone: LeftAlone[] = [];
+  const all = constants(model);
   const matches = (patterns: readonly string[], name: string): boolean =>
     patterns.some((pattern) => matchesName(pattern, { label: name }));
-  for (const value of constants(model)) {
+  for (const value of all) {
     const { name } = value;
     // A full name is a wish, whatever the constant looks like.
     const named = choice.train.includes(name);
     const kind = declared?.get(name);
-    if (!named && !(kind === undefined ? isWeight(value, behind) : kind === "parameter")) continue;
     const leave = (reason: string): unknown => leftAlone.push({ subject: name, reason });
+    const use = kind === undefined ? useOf(value, places) : kind === "parameter" ? "weight" : undefined;
+    if (!named && use === undefined) {
+      if (kind === undefined && mayMatter(value)) leave("no layer takes it as a weight, and no layer comes before it");
+      continue;
+    }
+    const fixed = named || kind !== undefined ? undefined : fixedReason(value, use!, all);
     if (value.dtype !== "float32") leave(`it is ${value.dtype}: training is in float32`);
     else if (choice.train.length > 0 && !matches(choice.train, name)) leave("train does not name it");
     else if (matches(choice.freeze, name)) leave("freeze names it");
+    else if (fixed !== undefined) leave(`it is ${fixed}; --train with its full name trains it all the same`);
     else parameters.push(value);
   }
   return { parameters, leftAlone };
@@ -104,19 +122,30 @@ function constants(model: Model): ReadonlySet<Value> {
   return found;
 }
 
-/** Whether any use of the value, or of what passes it on, is that of a weight. */
-function isWeight(value: Value, behind: ReadonlySet<Value>, depth = 0): boolean {
-  if (depth > 8) return false;
+/** How a value is used: as a weight or bias of a layer, or in arithmetic or as rows behind one. */
+type Use = "weight" | "term";
+
+/** The use of the value, or of what passes it on; that of a weight where it has both. */
+function useOf(value: Value, places: Places, depth = 0): Use | undefined {
+  if (depth > 12) return undefined;
+  let found: Use | undefined;
   for (const node of value.users) {
     if (node.domain !== "") continue;
     const at = (positions: readonly number[] | undefined): boolean =>
       positions?.some((position) => node.inputs[position] === value) ?? false;
-    if (at(WEIGHTS[node.opType])) return true;
-    if (ARITHMETIC.has(node.opType) && isTerm(value, node, behind)) return true;
-    if (at(PASSES[node.opType]) && node.outputs.some((output) => output && isWeight(output, behind, depth + 1)))
-      return true;
+    if (at(WEIGHTS[node.opType])) return "weight";
+    if (ARITHMETIC.has(node.opType) && isTerm(value, node, places.behind)) found = "term";
+    if (node.is("Concat") && isToken(value, node, places.behind)) found = "term";
+    // Two biases of a recurrent cell are added before they are used; numbers in such sums are scales.
+    const joined = ARITHMETIC.has(node.opType) && node.outputs.some((output) => output && places.made.has(output));
+    if (!at(PASSES[node.opType]) && !(joined && value.constant?.size !== 1)) continue;
+    for (const output of node.outputs) {
+      const use = output && useOf(output, places, depth + 1);
+      if (use === "weight") return use;
+      found ??= use;
+    }
   }
-  return false;
+  return found;
 }
 
 function isTerm(value: Value, node: Node, behind: ReadonlySet<Value>): boolean {
@@ -129,8 +158,45 @@ function isTerm(value: Value, node: Node, behind: ReadonlySet<Value>): boolean {
   return tensor.dtype !== "float32" || tensor.floats().every((x) => Math.abs(x) < MASKING);
 }
 
-/** Values that depend on a weight of the first table. */
-function behindWeights(model: Model): ReadonlySet<Value> {
+/** Rows joined to values behind a layer: a class token. What is all the same, zeros, pads. */
+function isToken(value: Value, node: Node, behind: ReadonlySet<Value>): boolean {
+  if (!node.inputs.some((input) => input !== undefined && behind.has(input))) return false;
+  const values = value.constant?.dtype === "float32" ? value.constant.floats() : undefined;
+  return values === undefined ? value.constant === undefined : values.some((x) => x !== values[0]);
+}
+
+/** Why a constant that is used like a parameter is none, by its values. */
+function fixedReason(value: Value, use: Use, all: ReadonlySet<Value>): string | undefined {
+  const tensor = value.constant;
+  if (tensor === undefined || tensor.dtype !== "float32") return undefined;
+  const fixed = describeFixed(tensor);
+  if (fixed !== undefined) return fixed;
+  if (use !== "term" && !gathered(value)) return undefined;
+  if (use === "term" && isWholeNumbers(tensor)) return "whole numbers or halves: a grid, anchors, strides";
+  for (const other of all) {
+    if (other !== value && other.constant?.dtype === "float32" && areCosineAndSine(tensor, other.constant))
+      return `a table of cosines or sines, with ${other.name}`;
+  }
+  return undefined;
+}
+
+const gathered = (value: Value): boolean => [...value.users].some((node) => node.is("Gather"));
+
+/** Worth a line: more than a number, and neither what operators are set with nor running statistics. */
+function mayMatter(value: Value): boolean {
+  const sets = (node: Node): boolean =>
+    SETTINGS.has(node.opType) || (node.is("BatchNormalization") && node.inputs.indexOf(value) > 2);
+  return (value.constant?.size ?? 0) > 1 && ![...value.users].every(sets);
+}
+
+interface Places {
+  /** Values that depend on a weight of the first table, and on an input. */
+  readonly behind: ReadonlySet<Value>;
+  /** Values that nodes make of constants alone. */
+  readonly made: ReadonlySet<Value>;
+}
+
+function placesOf(model: Model): Places {
   const behind = new Set<Value>();
   const made = new Set<Value>();
   for (const node of model.graph.nodes()) {
@@ -145,5 +211,5 @@ function behindWeights(model: Model): ReadonlySet<Value> {
       if ((weighs && !fromConstants) || node.inputs.some((value) => value && behind.has(value))) behind.add(output);
     }
   }
-  return behind;
+  return { behind, made };
 }

@@ -1,7 +1,7 @@
 /**
  * @file The forward graph as training needs it: a copy with fixed dimensions in which parameters are inputs.
  */
-import { makeDifferentiable } from "../autodiff/prepare-training.ts";
+import { type Differentiable, makeDifferentiable } from "../autodiff/prepare-training.ts";
 import { cloneModel } from "../graph/clone.ts";
 import type { Graph } from "../graph/graph.ts";
 import type { Model } from "../graph/model.ts";
@@ -44,16 +44,9 @@ export interface Prepared {
  * @throws InputError where the sample batch lacks an input; OptionError where nothing is left to train.
  */
 export async function prepare(model: Model, options: TrainingOptions, context: BuildContext): Promise<Prepared> {
-  const copy = cloneModel(model);
+  const form = await trainingForm(model, options.constantInputs, context);
+  const { model: copy } = form;
   const { graph } = copy;
-  const { runtime, signal, feeds } = context;
-  await runStep(copy, constantInputs, {});
-  const form = await makeDifferentiable(copy, {
-    feeds: ownFeeds(graph, feeds),
-    runtime,
-    constant: options.constantInputs,
-    ...(signal && { signal }),
-  });
   const notes = form.changes.filter((change) => !change.includes(": [")).map((change) => `prepared: ${change}`);
   for (const { subject, reason } of form.leftAlone) notes.push(`${subject} passes no gradients: ${reason}`);
 
@@ -84,6 +77,26 @@ export async function prepare(model: Model, options: TrainingOptions, context: B
 
   const dims = new Map([...form.shapes].map(([value, shape]) => [value.name, shape]));
   return { model: copy, parameters, statistics, masks, inputs: form.feeds, dims, notes };
+}
+
+/**
+ * A copy as it can be differentiated, for inputs of the feeds' dimensions. Models of the same structure have the same names
+ * in it.
+ */
+export async function trainingForm(
+  model: Model,
+  constant: readonly string[],
+  { runtime, signal, feeds }: Pick<BuildContext, "runtime" | "signal" | "feeds">,
+): Promise<Differentiable & { readonly model: Model }> {
+  const copy = cloneModel(model);
+  await runStep(copy, constantInputs, {});
+  const form = await makeDifferentiable(copy, {
+    feeds: ownFeeds(copy.graph, feeds),
+    runtime,
+    constant,
+    ...(signal && { signal }),
+  });
+  return { ...form, model: copy };
 }
 
 /** The evaluation's form: nothing is dropped. */

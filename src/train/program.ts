@@ -43,7 +43,11 @@ export interface MemoryEstimate {
   readonly optimizer: number;
   /** Values of the forward pass that the backward pass needs again. */
   readonly activations: number;
-  /** What is alive at once at most: state (twice, the old and the new), activations, gradients. */
+  /** All values that are alive at once at most while one step runs: activations, gradients, what is between them. */
+  readonly working: number;
+  /** The same of the forward pass alone: in validation, and for the teacher. */
+  readonly forward: number;
+  /** What a process grows by: the above, the state twice (the old and the new), copies of the model, the runtime. */
   readonly peak: number;
 }
 

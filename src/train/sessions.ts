@@ -8,10 +8,11 @@ import { encodeModel, joinChunks } from "../onnx/encode.ts";
 import type { Runtime, Tensors } from "../runtime/runtime.ts";
 import { createState, type StatefulSession, type StateStore } from "../runtime/stateful.ts";
 import { Tensor } from "../tensor/tensor.ts";
+import { createBreath } from "../util/breathe.ts";
 import type { Progress } from "../util/progress.ts";
 import { createRandom, streamSeed } from "../util/random.ts";
 import { STREAMS } from "./batches.ts";
-import { buildTraining, TRAINING_SESSION } from "./build.ts";
+import { buildEvaluation, buildTraining, TRAINING_SESSION } from "./build.ts";
 import type { TrainingInput } from "./options.ts";
 import type { FedTensor, TrainingProgram } from "./program.ts";
 import { bucketOf } from "./programs.ts";
@@ -28,12 +29,16 @@ export interface SessionsOptions {
   /** Ways of gradients are timed. */
   readonly ways: WayCache | undefined;
   readonly seed: number;
+  /** Whose state these work on, too. Default: they have one of their own. */
+  readonly shared?: TrainingSessions | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
 }
 
 interface Loaded {
-  readonly program: TrainingProgram;
+  /** Undefined for batches that are only evaluated. */
+  readonly program: TrainingProgram | undefined;
+  readonly evaluate: Model;
   readonly sessions: Map<ProgramPart, StatefulSession>;
 }
 
@@ -41,6 +46,8 @@ interface Loaded {
 export class TrainingSessions {
   readonly #options: SessionsOptions;
   readonly #loaded = new Map<string, Loaded>();
+  /** In a thread that computes itself, signals are aborted and messages read between runs. */
+  readonly #breathe = createBreath();
   #state: StateStore | undefined;
 
   constructor(options: SessionsOptions) {
@@ -49,28 +56,29 @@ export class TrainingSessions {
 
   /** There after the first program. */
   get state(): StateStore {
-    return this.#state!;
+    return this.#options.shared?.state ?? this.#state!;
   }
 
   /** The program for batches of these dimensions. */
   async program(feeds: Tensors): Promise<TrainingProgram> {
-    return (await this.#open(feeds)).program;
+    return (await this.#open(feeds, "step")).program!;
   }
 
   /** Runs a part on a batch. `run`: the number of the run, by which its noise is drawn. */
   async run(part: ProgramPart, feeds: Tensors, scalars: Readonly<Record<string, number>>, run = 0): Promise<Tensors> {
-    const { program, sessions } = await this.#open(feeds);
+    const { program, evaluate, sessions } = await this.#open(feeds, part);
     let session = sessions.get(part);
     if (session === undefined) {
-      const bytes = joinChunks(encodeModel(toOnnx(program[part]!)));
+      const bytes = joinChunks(encodeModel(toOnnx(part === "evaluate" ? evaluate : program![part]!)));
       session = await this.state.load({ bytes }, { ...TRAINING_SESSION, threads: this.#options.threads });
       sessions.set(part, session);
     }
     const all: Record<string, Tensor> = { ...feeds };
     for (const [name, value] of Object.entries(scalars)) all[name] = Tensor.scalar("float32", value);
-    program.random.forEach((fed, i) => {
+    program?.random.forEach((fed, i) => {
       if (part !== "evaluate") all[fed.input] = noise(fed, streamSeed(this.#options.seed, STREAMS.noise, run, i));
     });
+    await this.#breathe();
     return session.step(Object.fromEntries(session.inputs.map(({ name }) => [name, all[name]!])));
   }
 
@@ -78,25 +86,31 @@ export class TrainingSessions {
     await this.#state?.release();
   }
 
-  async #open(feeds: Tensors): Promise<Loaded> {
+  async #open(feeds: Tensors, part: ProgramPart): Promise<Loaded> {
     const key = bucketOf(feeds);
     const known = this.#loaded.get(key);
-    if (known !== undefined) {
-      // The last used stands last.
-      this.#loaded.delete(key);
+    // The last used stands last.
+    this.#loaded.delete(key);
+    if (known !== undefined && (part === "evaluate" || known.program !== undefined)) {
       this.#loaded.set(key, known);
       return known;
     }
     const { model, training, runtime, threads, most, ways, signal, progress } = this.#options;
-    const program = await buildTraining(model, training, {
+    const context = {
       runtime,
       feeds,
       ...(signal && { signal }),
       ...(progress && { progress }),
       ...(ways && { timeWays: { threads, cache: ways } }),
-    });
-    this.#state ??= await createState(runtime, program.state);
-    const loaded: Loaded = { program, sessions: new Map() };
+    };
+    let program: TrainingProgram | undefined;
+    const { shared } = this.#options;
+    const hasState = shared !== undefined || this.#state !== undefined;
+    // Validation has batches of its own, the last one of all above all: their gradients are never asked for.
+    if (part !== "evaluate" || !hasState) program = await buildTraining(model, training, context);
+    const evaluate = program?.evaluate ?? (await buildEvaluation(model, training, context));
+    if (program !== undefined && shared === undefined) this.#state ??= await createState(runtime, program.state);
+    const loaded: Loaded = { program, evaluate, sessions: known?.sessions ?? new Map() };
     this.#loaded.set(key, loaded);
     const [oldest] = this.#loaded;
     if (this.#loaded.size > most && oldest !== undefined) {

@@ -12,19 +12,18 @@ import { Tensor } from "../tensor/tensor.ts";
 import { InputError, OptionError } from "../util/errors.ts";
 import type { Batch } from "./batches.ts";
 import type { LossOptions } from "./losses/losses.ts";
+import { trainingForm } from "./prepare.ts";
+import { bucketOf } from "./programs.ts";
+import { textTargets } from "./text-targets.ts";
 
 /** Target names that mean the teacher's value: "teacher" the loss's own output, "teacher:NAME" any other. */
 const TEACHER = /^teacher(?::(.+))?$/;
 
-/** What labels are: indices of classes, texts of classes, or numbers like the output's. */
-const KINDS: Partial<Record<LossOptions["kind"], "classes" | "text">> = {
-  "cross-entropy": "classes",
-  nll: "classes",
-  ctc: "text",
-};
+/** Losses whose labels are indices of classes. CTC's are texts of them, all others' numbers like the output's. */
+const CLASSES: ReadonlySet<LossOptions["kind"]> = new Set<LossOptions["kind"]>(["cross-entropy", "nll"]);
 
-/** Texts are as wide as a multiple of this, so that few programs serve all. */
-const TEXT_STEP = 8;
+/** Sessions of teachers that are open at once, where each is for inputs of some dimensions. */
+const MOST_SESSIONS = 8;
 
 export interface Targets {
   /** Whether any loss asks the teacher. */
@@ -38,27 +37,61 @@ export interface Targets {
   release(): Promise<void>;
 }
 
+export interface TargetsOptions {
+  /** Default: the model as it is. */
+  readonly teacher?: Model | undefined;
+  readonly threads?: number;
+  /** Inputs that are the same in all batches. */
+  readonly constant?: readonly string[];
+}
+
 /**
  * @param model Whose outputs are compared; what it gives tells the labels' dimensions.
- * @param teacher Default: the model as it is.
  * @throws OptionError for values that there are not.
  */
 export function createTargets(
   model: Model,
   losses: readonly LossOptions[],
   runtime: Runtime,
-  { teacher = model, threads = 1 }: { readonly teacher?: Model | undefined; readonly threads?: number } = {},
+  { teacher = model, threads = 1, constant = [] }: TargetsOptions = {},
 ): Targets {
   const asked = losses.map((loss) => ({ loss, output: loss.output ?? onlyOutput(model, loss), name: nameOf(loss) }));
   const fromTeacher = asked.some(({ name }) => name !== undefined);
   const fromLabels = asked.filter(({ name }) => name === undefined);
   const shown = new Set(asked.map(({ output, name }) => (name === undefined ? output : name || output)));
-  let opened: Promise<Session> | undefined;
-  const session = (): Promise<Session> => {
-    opened ??= runtime.load({ bytes: joinChunks(encodeModel(toOnnx(withOutputs(teacher, shown)))) }, { threads });
+  const load = (shows: Model): Promise<Session> =>
+    runtime.load({ bytes: joinChunks(encodeModel(toOnnx(shows))) }, { threads });
+  const sessions = new Map<string, Promise<Session>>();
+  // What is in a branch, or made when a recurrent layer is unrolled, is there in the form for training only.
+  const inForm = [...shown].some((name) => !hasValue(teacher, name));
+  const session = async (inputs: Tensors): Promise<Session> => {
+    const key = inForm ? bucketOf(inputs) : "";
+    const open = async (): Promise<Session> => {
+      if (!inForm) return load(withOutputs(teacher, shown));
+      const form = await trainingForm(teacher, constant, { runtime, feeds: inputs });
+      return load(withOutputs(form.model, shown));
+    };
+    const opened = sessions.get(key) ?? open();
+    sessions.delete(key);
+    sessions.set(key, opened);
+    const [oldest] = sessions;
+    if (sessions.size > MOST_SESSIONS && oldest !== undefined) {
+      sessions.delete(oldest[0]);
+      await (await oldest[1]).release();
+    }
     return opened;
   };
-  const run = async (inputs: Tensors): Promise<Tensors> => (await session()).run(inputs);
+  const release = async (): Promise<void> => {
+    const open = [...sessions.values()];
+    sessions.clear();
+    for (const opened of open) await (await opened).release();
+  };
+  const run = async (inputs: Tensors): Promise<Tensors> => {
+    const opened = await session(inputs);
+    // Constant ones are inputs no more.
+    const taken = Object.entries(inputs).filter(([name]) => opened.inputs.some((port) => port.name === name));
+    return opened.run(inForm ? Object.fromEntries(taken) : inputs);
+  };
   // Dimensions of outputs by those of inputs.
   const known = new Map<string, Tensors>();
   return {
@@ -70,6 +103,8 @@ export function createTargets(
       const outputs = fromTeacher ? await run(batch.inputs) : undefined;
       const like = outputs ?? known.get(key) ?? (await run(batch.inputs));
       if (fromLabels.length > 0) known.set(key, like);
+      // Dimensions are all that was asked for: a session holds on to the memory of its largest run.
+      if (!fromTeacher) await release();
       const targets: Record<string, Tensor> = {};
       for (const { loss, output, name } of asked) {
         if (name !== undefined) targets[loss.target] = like[name || output]!;
@@ -78,9 +113,7 @@ export function createTargets(
       }
       return { feeds: { ...batch.inputs, ...targets }, outputs };
     },
-    async release() {
-      await (await opened)?.release();
-    },
+    release,
   };
 }
 
@@ -102,6 +135,10 @@ function onlyOutput(model: Model, { kind }: LossOptions): string {
     help: `Its outputs are: ${model.graph.outputs.join(", ")}.`,
   });
 }
+
+const hasValue = ({ graph }: Model, name: string): boolean =>
+  graph.outputs.some((output) => output.name === name) ||
+  [...graph.nodes()].some((node) => node.outputs.some((value) => value?.name === name));
 
 /** A copy that gives these values, too. */
 function withOutputs(model: Model, names: ReadonlySet<string>): Model {
@@ -128,11 +165,17 @@ function withOutputs(model: Model, names: ReadonlySet<string>): Model {
 
 /** Labels of a batch as the tensors that a loss takes. */
 function labelTargets(loss: LossOptions, output: readonly number[], batch: Batch): Record<string, Tensor> {
-  const rows = batch.labels.map((label, i) => numbersOf(label, loss, batch.indices[i]!));
-  if (KINDS[loss.kind] === "text") return texts(loss as Extract<LossOptions, { kind: "ctc" }>, rows, output, batch);
+  if (loss.kind === "ctc")
+    return textTargets(
+      loss,
+      batch.labels.map((label) => ownLabel(label, loss)),
+      output,
+      batch,
+    );
+  const rows = batch.labels.map((label, i) => numbersOf(label, loss, batch.indices[i] ?? batch.indices[0]!));
   const size = output.reduce((product, dim) => product * dim, 1);
   const all = rows.flat();
-  if (KINDS[loss.kind] === undefined) {
+  if (!CLASSES.has(loss.kind)) {
     requireCount(all.length, size, output, loss, batch);
     return { [loss.target]: Tensor.float32(output, all) };
   }
@@ -150,7 +193,7 @@ function labelTargets(loss: LossOptions, output: readonly number[], batch: Batch
     if (wrong !== undefined) {
       throw new InputError({
         area: "train",
-        subject: `sample ${batch.indices[i]}, label`,
+        subject: `sample ${batch.indices[i] ?? batch.indices[0]}, label`,
         problem: `expected a class from 0 to ${classes - 1}, as the model has ${classes}, got ${wrong}`,
         help: "Give --ignore-index (API: ignoreIndex) for labels that count for nothing, or another --loss.",
       });
@@ -159,8 +202,14 @@ function labelTargets(loss: LossOptions, output: readonly number[], batch: Batch
   return { [loss.target]: Tensor.int64(dims, all) };
 }
 
-function numbersOf(label: unknown, { kind, target }: LossOptions, index: number): readonly number[] {
-  const own = isRecord(label) && target in label ? label[target] : label;
+/** Labels may name what each loss compares with. */
+function ownLabel(label: unknown, { target }: LossOptions): unknown {
+  return isRecord(label) && target in label ? label[target] : label;
+}
+
+function numbersOf(label: unknown, loss: LossOptions, index: number): readonly number[] {
+  const { kind } = loss;
+  const own = ownLabel(label, loss);
   const numbers = labelNumbers(own);
   if (numbers !== undefined) return numbers;
   const none = own === undefined;
@@ -195,33 +244,4 @@ function requireCount(
     problem: `expected ${expected} numbers for [${dims.join(", ")}], as the loss ${kind} compares with, got ${got}`,
     help: "Labels must fit the model's output: see docs/training.md.",
   });
-}
-
-/** Texts of different lengths, filled up with blanks, and their lengths. */
-function texts(
-  { target, lengths, blank }: Extract<LossOptions, { kind: "ctc" }>,
-  rows: readonly (readonly number[])[],
-  output: readonly number[],
-  batch: Batch,
-): Record<string, Tensor> {
-  const classes = output.at(-1)!;
-  rows.forEach((row, i) => {
-    const wrong = row.find((label) => !(Number.isInteger(label) && label >= 0 && label < classes && label !== blank));
-    if (wrong === undefined) return;
-    throw new InputError({
-      area: "train",
-      subject: `sample ${batch.indices[i]}, label`,
-      problem: `expected classes from 0 to ${classes - 1} without the blank ${blank}, got ${wrong}`,
-    });
-  });
-  const longest = Math.max(1, ...rows.map((row) => row.length));
-  const width = Math.ceil(longest / TEXT_STEP) * TEXT_STEP;
-  const all = rows.flatMap((row) => [...row, ...Array<number>(width - row.length).fill(blank)]);
-  return {
-    [target]: Tensor.int64([rows.length, width], all),
-    [lengths]: Tensor.int64(
-      [rows.length],
-      rows.map((row) => row.length),
-    ),
-  };
 }

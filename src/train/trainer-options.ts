@@ -3,6 +3,7 @@
  */
 import { z } from "zod";
 import { metricOptions } from "../measure/metrics/options.ts";
+import { layerwiseOptions } from "./layerwise.ts";
 import { trainingOptions } from "./options.ts";
 import { scheduleOptions } from "./schedules.ts";
 
@@ -23,6 +24,11 @@ export const trainerOptions = z.strictObject({
     ),
   learningRate: z.number().min(0).default(1e-3).describe("learning rate, the highest of the schedule"),
   schedule: scheduleOptions.prefault({ kind: "constant" }).describe("how the learning rate changes"),
+  layerwise: layerwiseOptions
+    .optional()
+    .describe(
+      "let each layer learn alone from the teacher's before all learn together; default: together from the start",
+    ),
   validateEvery: count.optional().describe("updates between two validations; default: after each epoch"),
   metric: z
     .string()

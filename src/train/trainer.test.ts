@@ -6,13 +6,15 @@ import { fromItems } from "../data/combine.ts";
 import { fromSamples } from "../data/source.ts";
 import { fromOnnx } from "../graph/from-onnx.ts";
 import type { Model } from "../graph/model.ts";
+import { decodeModel } from "../onnx/decode.ts";
 import { parseModel } from "../onnx/text.ts";
 import { createNodeRuntime } from "../runtime/onnxruntime-node.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Sample } from "../step/data.ts";
 import { Tensor } from "../tensor/tensor.ts";
 import { createRandom } from "../util/random.ts";
-import { memoryCheckpoints } from "./checkpoint.ts";
+import type { SampleReader } from "./batches.ts";
+import { fingerprintData, memoryCheckpoints } from "./checkpoint.ts";
 import type { TrainContext } from "./context.ts";
 import { DivergenceError } from "./divergence.ts";
 import type { LogRecord } from "./events.ts";
@@ -281,7 +283,100 @@ describe("checkpoints", () => {
       /number of samples was 64, is 65/,
     );
     await expect(resume(CLASSES, {}, { data: fromSamples(classes(64, 4)) })).rejects.toThrow(/contents of the data/);
+    // First and last are the same, one in the middle is not; so small data are looked at whole.
+    const other = classes(64).with(29, classes(64, 4)[29]!);
+    await expect(resume(CLASSES, {}, { data: fromSamples(other) })).rejects.toThrow(/contents of the data/);
     await expect(resume(CLASSES, { logEvery: 3, checkpointEvery: 1 })).resolves.toMatchObject({ steps: 8 });
+  });
+});
+
+describe("validation", () => {
+  const LENGTHS = `${HEADER} g (float[N, T, 3] x) => (float[N, 2] y) <float[3, 2] w = random(1), int64[1] axes = {1}>
+    { h = MatMul(x, w) s = Tanh(h) y = ReduceMean <axes = [1], keepdims = 0> (s) }`;
+  const lengths = classes(21, 9).map(({ inputs, label }, i) => {
+    const row = inputs["x"]!.numbers();
+    return {
+      inputs: { x: Tensor.float32([1, 2 + (i % 3), 3], [...row, ...row, ...row, ...row].slice(0, 6 + 3 * (i % 3))) },
+      label,
+    };
+  });
+  const fixed = (text: string): string => text.replace("float[N", "float[8").replace("=> (float[N", "=> (float[8");
+
+  it.each([
+    ["with a free batch", CLASSES, CLASSES, classes(21, 9)],
+    ["in a batch that the model fixes", CLASSES, fixed(CLASSES), classes(21, 9)],
+    ["of different dimensions", LENGTHS, LENGTHS, lengths],
+    ["of different dimensions in a fixed batch", LENGTHS, fixed(LENGTHS), lengths],
+  ])("counts each sample once, %s", async (_title, free, text, samples) => {
+    const validation = fromSamples(samples);
+    const one = samples.filter(({ inputs }) => String(inputs["x"]) === String(samples[0]!.inputs["x"]));
+    const data = fromSamples([...one, ...one]);
+    const first = async (own: string, options: Partial<TrainerInput>) =>
+      (await trainOn(model(own), { ...CLASSIFY, steps: 1, lastBatch: "keep", ...options }, { data, validation }))
+        .validations[0]!;
+    const alone = await first(free, { batchSize: 1 });
+    const together = await first(text, { batchSize: 8 });
+    // Sums of the same losses in another order.
+    expect(together.loss).toBeCloseTo(alone.loss, 6);
+    expect(together.value).toBeCloseTo(alone.value, 9);
+    expect(Math.round(together.value * 21)).toBeCloseTo(together.value * 21, 9);
+  });
+
+  it("differentiates nothing for batches that are only validated on", async () => {
+    const sizes: number[] = [];
+    const counting: Runtime = {
+      ...runtime,
+      load: (source, options) => {
+        sizes.push(decodeModel((source as { bytes: Uint8Array }).bytes).graph!.node!.length);
+        return runtime.load(source, options);
+      },
+    };
+    const loads = async (count: number): Promise<number[]> => {
+      sizes.length = 0;
+      const options = { ...CLASSIFY, epochs: 1 };
+      await train(model(CLASSES), options, {
+        runtime: counting,
+        data: fromSamples(classes(64)),
+        validation: fromSamples(classes(count, 9)),
+      });
+      return sizes.toSorted((a, b) => a - b);
+    };
+    const [whole, partial] = [await loads(16), await loads(21)];
+    expect(partial.length).toBeGreaterThan(whole.length);
+    // One graph that trains in both.
+    const largest = whole.at(-1)!;
+    expect(partial.filter((size) => size >= largest)).toEqual([largest]);
+  });
+});
+
+describe("fingerprints of data", () => {
+  const reader = (samples: readonly Sample[], read: number[] = []): SampleReader => ({
+    length: samples.length,
+    at: async (index) => {
+      read.push(index);
+      return samples[index]!;
+    },
+  });
+
+  it("read the same spread of at most 64 samples each time, first and last among them", async () => {
+    const samples = classes(1000);
+    const [once, twice]: number[][] = [[], []];
+    expect(await fingerprintData(reader(samples, once))).toEqual(await fingerprintData(reader(samples, twice)));
+    expect(twice).toEqual(once);
+    expect(new Set(once).size).toBe(64);
+    expect([once![0], once!.at(-1)]).toEqual([0, 999]);
+    const gaps = once!.slice(1).map((index, i) => index - once![i]!);
+    expect(Math.min(...gaps)).toBeGreaterThan(0);
+    // Neighbours are at most two stretches of 1000 / 64 apart.
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(32);
+  });
+
+  it("tell other labels, another order and another number apart", async () => {
+    const samples = classes(40);
+    const of = async (own: readonly Sample[]): Promise<string> => JSON.stringify(await fingerprintData(reader(own)));
+    const labelled = samples.with(20, { ...samples[20]!, label: 1 - Number(samples[20]!.label) });
+    const all = [samples, labelled, samples.toReversed(), samples.slice(1), samples.slice(0, 1)];
+    expect(new Set(await Promise.all(all.map(of))).size).toBe(all.length);
   });
 });
 

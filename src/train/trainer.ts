@@ -14,8 +14,11 @@ import { InputError, OptionError } from "../util/errors.ts";
 import {
   ahead,
   type Batch,
+  type BatchAxes,
   type BatchOptions,
+  batchAxes,
   epochBatches,
+  filledBatches,
   openReader,
   type Position,
   type SampleReader,
@@ -32,9 +35,11 @@ import {
 } from "./checkpoint.ts";
 import { checkPatterns, limitMemory, programOptions } from "./checks.ts";
 import type { TrainContext, TrainResult } from "./context.ts";
+import { LossCurve } from "./curve.ts";
 import { DivergenceError, type LossWatch, watchLoss } from "./divergence.ts";
 import { type LogRecord, progressText, type StepInfo, type StopReason } from "./events.ts";
-import { GRADIENT_SCALE, LEARNING_RATE, type StateKind, type TrainingProgram } from "./program.ts";
+import { layerwiseLosses, sameState } from "./layerwise.ts";
+import { GRADIENT_SCALE, LEARNING_RATE, type MemoryEstimate, type StateKind, type TrainingProgram } from "./program.ts";
 import { pruneEvent } from "./prune-options.ts";
 import { pruneNow } from "./prune-pass.ts";
 import type { Pruner } from "./pruner.ts";
@@ -74,6 +79,17 @@ export async function runTraining(
   }
 }
 
+/** Programs and targets of one kind of update, and when it is made. */
+interface Phase {
+  readonly targets: Targets;
+  readonly sessions: TrainingSessions;
+  readonly program: TrainingProgram;
+  /** The first update and the one after the last, from 0. */
+  readonly from: number;
+  readonly to: number;
+  readonly learningRate: number;
+}
+
 class Training {
   readonly #model: Model;
   readonly #options: TrainerOptions;
@@ -92,11 +108,15 @@ class Training {
   readonly #notes: string[] = [];
 
   #data!: SampleReader;
+  #axes: BatchAxes | undefined;
   #validation: SampleReader | undefined;
   #metric: ValidationMetric | undefined;
   #program!: TrainingProgram;
+  /** Layer by layer, before the whole. */
+  #layers: Phase | undefined;
   #belongsTo!: Fingerprint;
   #watch!: LossWatch;
+  #curve = new LossCurve();
   #total = 0;
 
   #step = 0;
@@ -125,11 +145,16 @@ class Training {
   }
 
   async release(): Promise<void> {
+    await this.#layers?.targets.release();
     await this.#targets?.release();
     await this.#sessions?.release();
   }
 
   async run(): Promise<TrainResult> {
+    if (this.#context.planOnly) {
+      await this.#open(undefined);
+      return this.#result("planned");
+    }
     const stored = await this.#stored();
     await this.#open(stored?.checkpoint);
     if (stored !== undefined) await this.#resume(stored.name, stored.checkpoint);
@@ -141,7 +166,7 @@ class Training {
       samples: this.#data.length,
       validationSamples: this.#validation?.length ?? 0,
       parameters: this.#parameters(),
-      memory: this.#program.memory,
+      memory: this.#memory(),
       notes: [...this.#notes, ...this.#program.notes],
     });
     try {
@@ -175,13 +200,21 @@ class Training {
   }
 
   #connect(): void {
+    [this.#targets, this.#sessions] = this.#programs(this.#options.losses);
+  }
+
+  #programs(losses: TrainerOptions["losses"], shared?: TrainingSessions): [Targets, TrainingSessions] {
     const { runtime, teacher, signal, progress } = this.#context;
-    const { losses, threads, maxShapes, timeWays, seed } = this.#options;
-    this.#targets = createTargets(this.#model, losses, runtime, { teacher, threads });
-    this.#sessions = new TrainingSessions({
+    const { threads, maxShapes, timeWays, seed, constantInputs: constant } = this.#options;
+    const targets = createTargets(this.#model, losses, runtime, { teacher, threads, constant });
+    const sessions = new TrainingSessions({
       model: this.#model,
-      training: programOptions(this.#programOptions(), this.#accumulate > 1, this.#pruner?.needs),
+      training: {
+        ...programOptions(this.#programOptions(), this.#accumulate > 1, this.#pruner?.needs),
+        losses,
+      },
       runtime,
+      shared,
       threads,
       most: maxShapes,
       ways: timeWays ? this.#ways : undefined,
@@ -189,6 +222,49 @@ class Training {
       signal,
       progress,
     });
+    return [targets, sessions];
+  }
+
+  /** The first updates go layer by layer, where that is asked for. */
+  async #openLayers(batch: Batch): Promise<void> {
+    const { layerwise, losses } = this.#options;
+    const steps = layerwise === undefined ? 0 : Math.round(layerwise.share * this.#total);
+    if (layerwise === undefined || steps === 0) return;
+    const { values, learningRate } = layerwise;
+    const [targets, sessions] = this.#programs(layerwiseLosses(losses, values), this.#sessions);
+    const program = await sessions.program((await targets.feeds(batch)).feeds);
+    if (!sameState(program.state, this.#program.state)) {
+      await targets.release();
+      this.#notes.push("no layer learns alone: some that the whole trains would be left out");
+      return;
+    }
+    this.#layers = { targets, sessions, program, from: 0, to: steps, learningRate };
+    this.#notes.push(
+      `${values.length} values: ${steps} of ${this.#total} updates teach each layer alone, then all together`,
+    );
+  }
+
+  /** What the next update belongs to. */
+  #phase(): Phase {
+    const layers = this.#layers;
+    if (layers !== undefined && this.#step < layers.to) return layers;
+    const { learningRate } = this.#options;
+    const [targets, sessions, program] = [this.#targets, this.#sessions, this.#program];
+    return { targets, sessions, program, from: layers?.to ?? 0, to: this.#total, learningRate };
+  }
+
+  /** After the last layer has learned alone: what was known of gradients and losses is of others. */
+  async #beginWhole(): Promise<void> {
+    const kinds: readonly StateKind[] = ["optimizer", "counter"];
+    const fresh = this.#program.state.filter(({ kind }) => kinds.includes(kind));
+    await this.#sessions.state.restore(new Map(fresh.map(({ name, initial }) => [name, initial])));
+    this.#watch = watchLoss({ factor: this.#options.divergenceFactor, steps: this.#options.divergenceSteps });
+    this.#stale = 0;
+  }
+
+  #memory(): MemoryEstimate {
+    const [whole, layers] = [this.#program.memory, this.#layers?.program.memory];
+    return layers === undefined || layers.peak < whole.peak ? whole : layers;
   }
 
   #programOptions(): TrainerOptions {
@@ -229,7 +305,9 @@ class Training {
     const options = this.#options;
     this.#data = await openReader(data);
     this.#validation = validation && (await openReader(validation));
-    this.#fitBatch(await this.#data.at(0));
+    const sample = await this.#data.at(0);
+    this.#axes = batchAxes(this.#model, sample);
+    this.#fitBatch(sample);
     if (this.#data.length < this.#batchSize && this.#lastBatch === "drop") this.#shrink();
     this.#connect();
     for (const [key, way] of checkpoint?.record.ways ?? []) this.#ways.set(key, way as TimedWay);
@@ -238,7 +316,6 @@ class Training {
     signal?.throwIfAborted();
     this.#program = await this.#sessions.program(feeds);
     this.#notes.push(...(this.#pruner?.fit(this.#program.state) ?? []));
-    limitMemory(this.#program.memory, options, this.#batchSize);
     if (this.#validation !== undefined) {
       const { labels, inputs } = await this.#firstBatch(this.#validation);
       const outputs = (): Promise<Tensors> => this.#targets.outputs(inputs);
@@ -258,6 +335,8 @@ class Training {
       (this.#lastBatch === "drop" ? Math.floor(batches) : Math.ceil(batches)) / this.#accumulate,
     );
     this.#total = options.steps ?? options.epochs * Math.max(1, perEpoch);
+    await this.#openLayers(first);
+    limitMemory(this.#memory(), options, this.#batchSize);
     this.#belongsTo = {
       model: fingerprintModel(this.#model),
       options: fingerprintOptions(options),
@@ -282,8 +361,10 @@ class Training {
   }
 
   async #firstBatch(reader: SampleReader = this.#data): Promise<Batch> {
-    const options = reader === this.#data ? this.#batchOptions() : this.#validationBatches();
-    for await (const batch of epochBatches(reader, { epoch: 0, index: 0, waiting: [] }, options)) return batch;
+    const start = { epoch: 0, index: 0, waiting: [] };
+    const batches =
+      reader === this.#data ? epochBatches(reader, start, this.#batchOptions()) : this.#validationPass(reader);
+    for await (const batch of batches) return batch;
     return this.#refuseEmpty();
   }
 
@@ -298,12 +379,18 @@ class Training {
 
   #batchOptions(): BatchOptions {
     const { seed } = this.#options;
-    return { seed, batchSize: this.#batchSize, lastBatch: this.#lastBatch, augment: this.#context.augment };
+    const [batchSize, lastBatch, axes] = [this.#batchSize, this.#lastBatch, this.#axes];
+    return { seed, batchSize, lastBatch, axes, augment: this.#context.augment };
   }
 
   #validationBatches(): BatchOptions {
-    const lastBatch = this.#fixed !== undefined && this.#validation!.length >= this.#batchSize ? "drop" : "keep";
-    return { seed: 0, batchSize: this.#batchSize, lastBatch, shuffle: false };
+    return { seed: 0, batchSize: this.#batchSize, lastBatch: "keep", shuffle: false, axes: this.#axes };
+  }
+
+  /** All validation samples, each once. */
+  #validationPass(reader: SampleReader): AsyncGenerator<Batch> {
+    const batches = epochBatches(reader, { epoch: 0, index: 0, waiting: [] }, this.#validationBatches());
+    return this.#fixed === undefined ? batches : filledBatches(batches, this.#batchSize);
   }
 
   async #resume(name: string, checkpoint: Checkpoint): Promise<void> {
@@ -316,6 +403,7 @@ class Training {
     this.#validations = [...record.validations];
     this.#stale = record.stale;
     this.#pruned = record.pruned;
+    this.#curve = new LossCurve(record.curve);
     this.#best = record.best && best && { validation: record.best, state: best };
     this.#checkpoint = { step: record.step, name };
   }
@@ -328,7 +416,8 @@ class Training {
       const { epoch } = this.#position;
       const before = this.#step;
       for await (const [batches, last] of this.#updates()) {
-        if (patience !== undefined && this.#stale >= patience) return "patience";
+        const together = this.#step >= (this.#layers?.to ?? 0);
+        if (patience !== undefined && this.#stale >= patience && together) return "patience";
         signal?.throwIfAborted();
         await this.#update(batches);
         const after = batches.at(-1)!.after;
@@ -393,18 +482,20 @@ class Training {
 
   async #update(batches: readonly Batch[]): Promise<void> {
     const begun = performance.now();
-    const { learningRate, schedule, logEvery } = this.#options;
-    const { begin, length } = this.#cycle();
+    const { schedule, logEvery } = this.#options;
+    if (this.#step === this.#layers?.to) await this.#beginWhole();
+    const { targets, sessions, program, from, to, learningRate } = this.#phase();
+    const { begin, length } = this.#pruner === undefined ? { begin: from, length: to - from } : this.#cycle();
     const rate = learningRateAt(schedule, learningRate, this.#step - begin, length);
     const scalars = { [LEARNING_RATE]: rate, [GRADIENT_SCALE]: 1 / batches.length };
     const sums = new Map<string, number>();
     let norm: number | undefined;
     this.#whole = false;
     for (const [i, batch] of batches.entries()) {
-      const { feeds } = await this.#targets.feeds(batch);
+      const { feeds } = await targets.feeds(batch);
       const part = i < batches.length - 1 ? "accumulate" : "step";
-      const results = await this.#sessions.run(part, feeds, scalars, this.#runs++);
-      const { loss, parts, gradientNorm } = this.#program.outputs;
+      const results = await sessions.run(part, feeds, scalars, this.#runs++);
+      const { loss, parts, gradientNorm } = program.outputs;
       for (const name of [loss, ...Object.values(parts)]) {
         sums.set(name, (sums.get(name) ?? 0) + results[name]!.numbers()[0]! / batches.length);
       }
@@ -412,7 +503,7 @@ class Training {
     }
     this.#step++;
     this.#whole = this.#pruner?.isDue(this.#step, this.#total) !== true;
-    const { outputs } = this.#program;
+    const { outputs } = program;
     const loss = sums.get(outputs.loss)!;
     const samples = batches.reduce((sum, { indices }) => sum + indices.length, 0);
     this.#busy += performance.now() - begun;
@@ -427,6 +518,7 @@ class Training {
       samples,
     };
     const problem = this.#watch.add(loss);
+    this.#curve.add(this.#step, loss, program === this.#layers?.program);
     if (this.#step % logEvery === 0 || problem !== undefined) this.#logStep(info);
     if (problem !== undefined) {
       this.#whole = false;
@@ -456,8 +548,7 @@ class Training {
     const metric = this.#metric;
     if (reader === undefined || metric === undefined) return;
     const { signal, progress, hooks } = this.#context;
-    const batches = (): AsyncIterable<Batch> =>
-      ahead(epochBatches(reader, { epoch: 0, index: 0, waiting: [] }, this.#validationBatches()));
+    const batches = (): AsyncIterable<Batch> => ahead(this.#validationPass(reader));
     const measured = await validateOn(batches, {
       metric,
       count: reader.length,
@@ -511,6 +602,7 @@ class Training {
           ...(parameter && { parameter }),
         })),
         ...(losses && { losses }),
+        curve: this.#curve.history,
         validations: this.#validations,
         ...(this.#best && { best: this.#best.validation }),
         stale: this.#stale,
@@ -561,13 +653,17 @@ class Training {
       epochs: this.#position.epoch + (this.#position.index > 0 ? 1 : 0),
       stopped,
       loss: this.#watch.history?.average,
+      curve: this.#curve.points(this.#step),
       metric,
       validations: this.#validations,
       best: this.#options.keepBest ? this.#best?.validation : undefined,
       seconds: this.#busy / 1000,
       samplesPerSecond: this.#speed(),
-      memory: this.#program.memory,
+      memory: this.#memory(),
       parameters: this.#parameters(),
+      trained: this.#program.state
+        .filter(({ kind }) => kind === "parameter")
+        .map(({ name, initial }) => ({ name, dims: initial.dims })),
       notes: [...this.#notes, ...this.#program.notes],
     };
   }

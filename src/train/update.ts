@@ -4,9 +4,9 @@
 import { Builder } from "../graph/builder.ts";
 import type { Model } from "../graph/model.ts";
 import type { Value } from "../graph/value.ts";
-import { matchesName } from "../quantize/options.ts";
 import { byteLengthOf, elementCount } from "../tensor/dtype.ts";
 import { Tensor } from "../tensor/tensor.ts";
+import { matchesName } from "../util/name-patterns.ts";
 import { optimizerOf } from "./optimizers/optimizers.ts";
 import type { TrainingOptions } from "./options.ts";
 import { GRADIENT_SCALE, LEARNING_RATE, type StateEntry, type StateKind } from "./program.ts";
@@ -121,6 +121,7 @@ export function appendUpdate(
         b: own,
         parameter: value,
         gradient: gradients[i]!,
+        exclusive: gradients.filter((other) => other === gradients[i]).length === 1,
         decayed: options.updateMasked ? value : masked,
         weightDecay: group?.weightDecay ?? options.optimizer.weightDecay,
         rate: factor === 1 ? rate : once(`rate ${factor}`, () => b.scale(rate, factor)),

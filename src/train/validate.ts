@@ -76,8 +76,10 @@ export class ValidationTally {
   /** @param reference The teacher's outputs, where the metric compares with them. */
   add(batch: Batch, loss: number, outputs: Tensors, reference: Tensors | undefined): void {
     const { metric, options } = this.#metric;
-    this.#loss += loss * batch.labels.length;
-    this.#samples += batch.labels.length;
+    const { copies = 1 } = batch;
+    const samples = batch.labels.length / copies;
+    this.#loss += loss * samples;
+    this.#samples += samples;
     if (metric === undefined) return;
     const labelled = metric.needs !== "reference" && batch.labels.every((label) => label !== undefined);
     const truth = labelled ? { label: batch.labels } : reference && { reference };
@@ -94,7 +96,7 @@ export class ValidationTally {
       longer.set(this.#sums);
       this.#sums = longer;
     }
-    for (let i = 0; i < part.length; i++) this.#sums[i]! += part[i]!;
+    for (let i = 0; i < part.length; i++) this.#sums[i]! += part[i]! / copies;
   }
 
   result(): Pick<Validation, "loss" | "metric" | "value"> {

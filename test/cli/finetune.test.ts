@@ -102,6 +102,25 @@ describe("tersor finetune", () => {
     expect([log[0]!.type, log.at(-1)!.type]).toEqual(["start", "end"]);
   });
 
+  it("says what it would train, and trains and writes nothing, with --dry-run", async () => {
+    const { stdout, status, stderr } = await run(
+      "net.onnx",
+      "-o",
+      "dry.onnx",
+      "--data",
+      "data",
+      "--dry-run",
+      "--freeze",
+      "b1",
+    );
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/Trained, 112 numbers in 2 tensors:\n +w1 +\[4, 16\] +64\n +w2 +\[16, 3\] +48\n/);
+    expect(stdout).toMatch(
+      /· b1 is not trained: freeze names it\n.*About .* MB of memory\. Nothing was trained or written/s,
+    );
+    expect(existsSync(fixtures.at("dry.onnx"))).toBe(false);
+  });
+
   it("says of the model and of the result how they stand to a teacher", async () => {
     const { stdout, status } = await run(
       ...["net.onnx", "-o", "taught.onnx", "--data", "plain", "--teacher", "pruned.onnx", "--steps", "2"],

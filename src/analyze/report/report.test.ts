@@ -15,11 +15,26 @@ import { findAll, parseStrictHtml, textOf } from "../../../test/strict-html.ts";
 import type { TargetMeasurement } from "../job.ts";
 import { shellCommand } from "./page.ts";
 import { type Report, renderReport } from "./render.ts";
+import type { TrainingData } from "./sections/training.ts";
 
 const doctorData = { path: "folder", groups: [doctorGroup, doctorGroup], machine, command: "tersor doctor folder" };
+const training: TrainingData = {
+  steps: 30,
+  curve: [5, 10, 20, 30].map((step) => ({ step, count: 5, loss: 1 / step, layers: step < 20 })),
+  validations: [0, 20, 30].map((step) => ({
+    step,
+    epoch: 0,
+    loss: 2 / (step + 1),
+    metric: "top-1",
+    value: 0.5 + step / 100,
+  })),
+  metric: { name: "top-1", direction: "higher", unit: "share" },
+  best: { step: 20, epoch: 0, loss: 0.1, metric: "top-1", value: 0.7 },
+};
 const REPORTS: readonly Report[] = [
   { kind: "quantize", ...quantizeData },
   { kind: "verify", ...verifyData },
+  { kind: "verify", ...verifyData, training },
   {
     kind: "verify",
     original: verifyData.original,
@@ -174,6 +189,22 @@ describe("a report of quantize", () => {
     const bare: Report = { kind: "quantize", ...rest, result };
     expect(sectionsOf(bare)).toEqual(["Size", "What was done and what was declined", "Conditions and command"]);
     expect(renderReport(bare)).toContain("○ Not checked");
+  });
+});
+
+describe("a report of a training", () => {
+  const report: Report = { kind: "verify", ...verifyData, training };
+
+  it("shows its loss and what validation measured, and where layers stop to learn alone", () => {
+    expect(sectionsOf(report)[0]).toBe("Training");
+    const page = parseStrictHtml(renderReport(report));
+    const titles = findAll(page, "svg").map((picture) => textOf(picture));
+    expect(titles.slice(0, 2)).toEqual(["Loss over 30 steps, from 0.2 to 0.0333", "top-1 of validation over 30 steps"]);
+    expect(textOf(page)).toContain("Left of the dashed line, all updates teach each layer alone");
+    // Two points of the loss on each side of the border, three validations in both pictures: a line less than points.
+    const lines = findAll(page, "line").filter(({ attributes }) => attributes["class"]?.startsWith("curve-"));
+    expect(lines).toHaveLength(1 + 1 + 2 + 2);
+    expect(sectionsOf({ ...report, training: { ...training, curve: [] } })).not.toContain("Training");
   });
 });
 

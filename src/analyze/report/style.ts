@@ -86,6 +86,8 @@ svg text { fill: var(--muted); font-size: 12px; }
 .plot { display: grid; grid-template-columns: 4rem 1fr; }
 .axis { position: relative; color: var(--muted); font-size: 0.75rem; }
 .axis span { position: absolute; right: 0.6rem; transform: translateY(-50%); white-space: nowrap; }
+.levels { display: flex; flex-direction: column; justify-content: space-between; color: var(--muted); font-size: 0.75rem; font-variant-numeric: tabular-nums; }
+.curve-after { stroke: var(--after); stroke-width: 1.5; } .curve-mark { stroke: var(--mark); stroke-width: 1.5; }
 .ends { display: flex; justify-content: space-between; color: var(--muted); font-size: 0.75rem; font-variant-numeric: tabular-nums; }
 .histograms { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)); gap: 1.25rem 2rem; }
 .histograms figure { margin: 0.5rem 0; min-width: 0; }

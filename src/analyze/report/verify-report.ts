@@ -19,6 +19,7 @@ import { latencySection } from "./sections/latency.ts";
 import { perLayerSection } from "./sections/per-layer.ts";
 import { saturationSection } from "./sections/saturation.ts";
 import { sizeSection } from "./sections/size.ts";
+import { type TrainingData, trainingSection } from "./sections/training.ts";
 import {
   problemsOf,
   samplesSentence,
@@ -45,6 +46,8 @@ export interface VerifyReport extends ReportAbout {
   readonly details?: ReportDetails;
   readonly ledger?: Ledger;
   readonly saturation?: SaturationScan;
+  /** Where the other file was made by training. */
+  readonly training?: TrainingData;
 }
 
 export function renderVerifyReport(data: VerifyReport): string {
@@ -65,12 +68,13 @@ export function renderVerifyReport(data: VerifyReport): string {
   const last = files.at(-1)!.label;
   return renderPage({
     title: `${last}: ${word}`,
-    command: "verify",
+    command: data.training === undefined ? "verify" : "finetune",
     heading: files
       .map(({ label }, index) => html`${index > 0 && " → "}${name(label)}`)
       .reduce((a, b) => html`${a}${b}`),
     lead: html`${verdictBox(ok, word, `${[size, ...sentences].join("; ")}. ${samplesSentence(targets)}`, problems)}${targetCards(targets, drops)}`,
     sections: [
+      trainingSection(data.training),
       accuracySection(targets, drops),
       sizeSection(files, ledger),
       latencySection(targets),

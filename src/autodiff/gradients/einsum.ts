@@ -13,10 +13,10 @@ interface Equation {
 
 export function einsumGradients(c: GradientContext): InputGradients {
   const text = c.node.string("equation", "").replaceAll(" ", "");
-  if (text.includes(".")) {
-    throw c.unsupported(`expected an equation without ellipsis, got "${text}"`, "Write the axes out.");
-  }
-  const { operands, result } = parse(text);
+  const { operands, result } = parse(
+    text,
+    c.node.inputs.map((_, i) => c.dims(c.x(i)).length),
+  );
   const repeated = operands.find((labels) => new Set(labels).size < labels.length);
   if (repeated !== undefined) {
     throw c.unsupported(`expected every label once per operand, got the diagonal "${repeated}"`);
@@ -31,14 +31,28 @@ export function einsumGradients(c: GradientContext): InputGradients {
   return operands.map((labels, i) => (c.wants(i) ? gradient(c, { operands, result }, i, labels, sizes) : undefined));
 }
 
-/** `ab,bc` means that labels which occur once are the result's, in the alphabet's order (capitals first). */
-function parse(text: string): Equation {
+const ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const ELLIPSIS = "...";
+
+/**
+ * `ab,bc` means that labels which occur once are the result's, in the alphabet's order (capitals first), behind the axes of
+ * an ellipsis. Those get labels of their own; operands with fewer of them lack the first ones.
+ */
+function parse(text: string, ranks: readonly number[]): Equation {
   const [left, right] = text.split("->");
   const operands = left!.split(",");
-  if (right !== undefined) return { operands, result: right };
-  const all = [...operands.join("")];
+  const lengths = operands.map((labels, i) =>
+    labels.includes(ELLIPSIS) ? ranks[i]! - (labels.length - ELLIPSIS.length) : 0,
+  );
+  const free = [...ALPHABET].filter((label) => !text.includes(label)).slice(0, Math.max(...lengths));
+  const write = (labels: string, length: number): string =>
+    labels.replace(ELLIPSIS, free.slice(free.length - length).join(""));
+  const written = operands.map((labels, i) => write(labels, lengths[i]!));
+  if (right !== undefined) return { operands: written, result: write(right, free.length) };
+  const all = [...operands.join("").replaceAll(".", "")];
   const once = all.filter((label) => all.indexOf(label) === all.lastIndexOf(label));
-  return { operands, result: once.sort((a, b) => a.charCodeAt(0) - b.charCodeAt(0)).join("") };
+  const last = once.sort((a, b) => a.charCodeAt(0) - b.charCodeAt(0)).join("");
+  return { operands: written, result: free.join("") + last };
 }
 
 function gradient(

@@ -24,6 +24,7 @@ import { reportVerify } from "../report.ts";
 interface Flags extends MeasureFlags, MetricFlags, Readonly<Record<string, unknown>> {
   readonly output?: string;
   readonly check: boolean;
+  readonly dryRun?: boolean;
   readonly externalData?: boolean;
   readonly verbose?: boolean;
 }
@@ -38,6 +39,7 @@ export function addFinetune(program: Command, signal: AbortSignal): void {
     )
     .argument("<model>", "an .onnx file")
     .option("-o, --output <file>", "where to write (default: MODEL with .finetuned before its ending)")
+    .option("--dry-run", "say what would be trained, what not and why, and what it takes; then stop")
     .option("--no-check", "write without loading and measuring the result")
     .option("--external-data", "write the weights into a data file beside the model")
     .option("--verbose", "list everything that was decided, such as what is not trained and why");
@@ -64,30 +66,47 @@ export function addFinetune(program: Command, signal: AbortSignal): void {
         browser: browserSpec(flags),
         memory: flags.memory,
         check: flags.check,
+        dryRun: flags.dryRun,
         seed: flags.seed,
         externalData: flags.externalData,
         allowOutside: flags.allowExternalOutside,
         progress: progress.update,
         signal,
       });
-      if (report !== undefined) {
-        const { input, output, targets, drops, ok, machine } = result;
+      if (report !== undefined && !flags.dryRun) {
+        const { input, output, targets, drops, ok, machine, training } = result;
         await reportVerify(
           report,
           flags,
           [input, output],
-          { targets, drops, ok, machine },
+          { targets, drops, ok, machine, training },
           { progress: progress.update, signal },
         );
       }
       progress.clear();
       if (flags.json) printJson({ command: "finetune", ...result });
-      else print(render(result, flags.verbose ?? false));
+      else print(flags.dryRun ? renderPlan(result) : render(result, flags.verbose ?? false));
       process.exitCode = result.ok ? 0 : 1;
     } finally {
       progress.clear();
     }
   });
+}
+
+/** What is trained, one line each, then what is not, then what it takes. */
+function renderPlan({ input, output, loss, training }: FinetuneFileResult): string {
+  const { trained, parameters, memory, notes } = training;
+  const width = Math.max(...trained.map(({ name }) => name.length));
+  const count = (dims: readonly number[]): number => dims.reduce((all, dim) => all * dim, 1);
+  return [
+    renderHead(input.path, output.path, loss),
+    "",
+    `  Trained, ${formatCount(parameters)} numbers in ${formatCount(trained.length)} tensors:`,
+    ...trained.map(({ name, dims }) => `    ${name.padEnd(width)}  [${dims.join(", ")}]  ${formatCount(count(dims))}`),
+    "",
+    ...notes.flatMap((note) => paragraph(`· ${note}`, WIDTH, "  ")),
+    `  About ${formatBytes(memory.peak)} of memory. Nothing was trained or written (--dry-run).`,
+  ].join("\n");
 }
 
 /** Notes that are shown without --verbose. */

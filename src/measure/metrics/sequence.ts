@@ -76,7 +76,7 @@ function bestPaths(tensor: Tensor, blank: number): number[][] {
  * The text of every class. Key files may leave out the blank, and, as PaddleOCR's do, a space after the last key.
  * @throws OptionError where the numbers do not fit.
  */
-function charactersOf(keys: readonly string[], classes: number, blank: number): readonly string[] {
+export function charactersOf(keys: readonly string[], classes: number, blank: number): readonly string[] {
   const missing = classes - keys.length;
   if (missing === 0) return keys;
   if (missing === 1 || missing === 2) {

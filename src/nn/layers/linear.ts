@@ -2,6 +2,8 @@
  * @file Linear and Embedding. Source: torch.nn.Linear, torch.nn.Embedding.
  */
 import type { Value } from "../../graph/value.ts";
+import { Tensor } from "../../tensor/tensor.ts";
+import { OptionError } from "../../util/errors.ts";
 import { fans, type Initializer, normal, uniform } from "../init.ts";
 import type { Module, Scope } from "../module.ts";
 
@@ -44,14 +46,40 @@ export function linear(inFeatures: number, outFeatures: number, options: WeightO
   };
 }
 
-/** Rows of a table by int64 (or int32) indices: […] → […, dim]. Parameter: weight [count, dim], N(0, 1). */
-export function embedding(count: number, dim: number, options: Pick<WeightOptions, "weightInit"> = {}): Module {
+export interface EmbeddingOptions extends Pick<WeightOptions, "weightInit"> {
+  /** This row is 0 at first, and gets no gradient: that of places that are only filled up. Default: none. */
+  readonly paddingIdx?: number;
+}
+
+/**
+ * Rows of a table by int64 (or int32) indices: […] → […, dim]. Parameter: weight [count, dim], N(0, 1).
+ * Source: torch.nn.Embedding; a padding row of loaded weights that is not 0 counts as 0.
+ */
+export function embedding(count: number, dim: number, { weightInit, paddingIdx }: EmbeddingOptions = {}): Module {
+  if (paddingIdx !== undefined && !(Number.isInteger(paddingIdx) && paddingIdx >= 0 && paddingIdx < count)) {
+    throw new OptionError({
+      area: "nn",
+      subject: "embedding, paddingIdx",
+      problem: `expected a row from 0 to ${count - 1}, got ${paddingIdx}`,
+    });
+  }
+  const plain = weightInit ?? normal();
+  const padded: Initializer = (dims, random) => {
+    const values = plain(dims, random);
+    if (paddingIdx !== undefined) values.fill(0, paddingIdx * dim, (paddingIdx + 1) * dim);
+    return values;
+  };
   return (s, indices) => {
     if (indices.dtype !== undefined && indices.dtype !== "int64" && indices.dtype !== "int32") {
       throw s.error(`expected int64 indices, got ${indices.dtype}`, 'Declare the input with dtype: "int64".');
     }
-    const weight = s.parameter("weight", [count, dim], options.weightInit ?? normal());
-    return s.typed(s.b.op("Gather", [weight, indices]), indices.shape && [...indices.shape, dim]);
+    const weight = s.parameter("weight", [count, dim], padded);
+    let rows = s.b.op("Gather", [weight, indices]);
+    if (paddingIdx !== undefined) {
+      const index = s.b.initializer(Tensor.scalar(indices.dtype === "int32" ? "int32" : "int64", paddingIdx));
+      rows = s.b.where(s.b.unsqueeze(s.b.op("Equal", [indices, index]), [-1]), s.b.scalar(0), rows);
+    }
+    return s.typed(rows, indices.shape && [...indices.shape, dim]);
   };
 }
 

@@ -6,8 +6,9 @@ import type { Node } from "../../graph/node.ts";
 import { isBarrier } from "../../graph/parametrizations.ts";
 import type { Value } from "../../graph/value.ts";
 import { slowerOn, type TargetName } from "../../runtime/targets.ts";
+import { leftOut } from "../../step/choice.ts";
 import { OptionError } from "../../util/errors.ts";
-import { type CommonOptions, leftOut } from "../options.ts";
+import type { CommonOptions } from "../options.ts";
 import type { OpPlacement, Placement } from "./placement.ts";
 import { PLACEMENTS, type PlacementName } from "./tables.ts";
 

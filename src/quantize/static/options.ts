@@ -4,9 +4,10 @@
 import { z } from "zod";
 import type { Node } from "../../graph/node.ts";
 import { OptionError } from "../../util/errors.ts";
+import { matchesName } from "../../util/name-patterns.ts";
 import { BIAS_CORRECTION_FORMS } from "../corrections/bias-correction.ts";
 import { OBSERVER_NAMES, type ObserverName } from "../observers/list.ts";
-import { computedOptions, matchesName } from "../options.ts";
+import { computedOptions } from "../options.ts";
 import type { Placement } from "../placement/placement.ts";
 import { PLACEMENT_NAMES } from "../placement/tables.ts";
 import { RANGE_MODES, type RangeMode, reduceRangeOption } from "../saturation/mode.ts";

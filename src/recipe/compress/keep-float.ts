@@ -3,7 +3,7 @@
  */
 import type { NodeSensitivity } from "../../analyze/sensitivity.ts";
 import { keepFloat } from "../../quantize/corrections/keep-float.ts";
-import { exactPattern } from "../../quantize/options.ts";
+import { exactPattern } from "../../util/name-patterns.ts";
 import { type Candidate, hasOption } from "./candidate.ts";
 
 /** Shares of the bytes that quantizing saves, of which as much is given back. */

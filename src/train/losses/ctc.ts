@@ -27,6 +27,7 @@ export const ctc = defineLoss({
     kind: z.literal("ctc"),
     ...commonOptions,
     blank: z.number().int().min(0).default(0).describe("the class that stands for nothing"),
+    keys: z.array(z.string()).optional().describe("text of each class, for labels that are texts"),
     timeAxis: z
       .union([z.literal(0), z.literal(1)])
       .default(1)

@@ -1,6 +1,8 @@
 /**
  * @file Losses of differences d = z − t: squares, absolute values, Huber's mixture.
  *
+ * Squares relative to the targets' own spread, Σd² / Σ(t − mean t)², have the same size whatever the values' scale is: sums of
+ * such losses over many values need no weights.
  * Huber, with a = |d| and q = min(a, δ): q · (a − q/2), that is a²/2 up to δ and δ · (a − δ/2) beyond.
  * Source: PyTorch's MSELoss, L1Loss, HuberLoss, SmoothL1Loss.
  */
@@ -8,13 +10,35 @@ import { z } from "zod";
 import type { Value } from "../../graph/value.ts";
 import { commonOptions, defineLoss, type LossContext, reduceAll, reductionOption, sameShape } from "./loss.ts";
 
+/** Added to a variance: targets that are all the same have none. */
+const LEAST_SPREAD = 1e-6;
+
 const difference = (c: LossContext, target: string): Value => c.b.sub(c.output.value, sameShape(c, target));
 
 export const meanSquaredError = defineLoss({
   kind: "mse",
   summary: "Squared differences; with output and target a hidden value of the model and the teacher's",
-  options: z.strictObject({ kind: z.literal("mse"), ...commonOptions, reduction: reductionOption }),
-  build: (c, { target, reduction }) => reduceAll(c.b, c.b.square(difference(c, target)), reduction),
+  options: z.strictObject({
+    kind: z.literal("mse"),
+    ...commonOptions,
+    reduction: reductionOption,
+    forced: z
+      .boolean()
+      .default(false)
+      .describe("what comes behind a value inside is trained on the target instead of on the value"),
+    relative: z
+      .boolean()
+      .default(false)
+      .describe("divided by the targets' variance in the batch: 1 is what their mean as a constant would have"),
+  }),
+  build(c, { target, reduction, relative }) {
+    const { b } = c;
+    const t = sameShape(c, target);
+    const squares = reduceAll(b, b.square(b.sub(c.output.value, t)), reduction);
+    if (!relative) return squares;
+    const centred = b.sub(t, b.mean(t, undefined, true));
+    return b.div(squares, b.offset(reduceAll(b, b.square(centred), reduction), LEAST_SPREAD));
+  },
 });
 
 export const l1Loss = defineLoss({

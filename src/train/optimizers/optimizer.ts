@@ -15,6 +15,8 @@ export interface UpdateContext {
   readonly parameter: Value;
   /** g, of θ's dimensions, after clipping. */
   readonly gradient: Value;
+  /** g is the gradient of this parameter only. */
+  readonly exclusive: boolean;
   /** What weight decay pulls to 0: θ, or what its mask leaves of it. */
   readonly decayed: Value;
   /** λ, of the parameter's group. */
@@ -59,4 +61,18 @@ export function withDecay(c: UpdateContext): Value {
 /** β · m + (1 − β) · x, written as m + (1 − β) · (x − m): PyTorch's lerp. */
 export function blend(b: Builder, m: Value, x: Value, beta: number): Value {
   return b.add(m, b.scale(b.sub(x, m), 1 - beta));
+}
+
+/**
+ * β · m + g. Where g is a product of matrices that nobody else has asked for, the product adds m itself: two passes over
+ * large tensors less.
+ */
+export function addMoment({ b, gradient, exclusive }: UpdateContext, m: Value, g: Value, beta: number): Value {
+  const product = g.producer;
+  if (g === gradient && exclusive && g.isUnused && product?.is("Gemm") && product.inputs[2] === undefined) {
+    product.setInputs([product.input(0), product.input(1), m]);
+    product.set("beta", { float: beta });
+    return g;
+  }
+  return b.add(b.scale(m, beta), g);
 }

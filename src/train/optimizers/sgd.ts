@@ -9,7 +9,7 @@
  * Source: PyTorch's torch.optim.SGD; Sutskever et al. 2013.
  */
 import { z } from "zod";
-import { defineOptimizer, weightDecayOption, withDecay } from "./optimizer.ts";
+import { addMoment, defineOptimizer, weightDecayOption, withDecay } from "./optimizer.ts";
 
 export const sgd = defineOptimizer({
   kind: "sgd",
@@ -27,7 +27,7 @@ export const sgd = defineOptimizer({
     let g = withDecay(c);
     if (momentum > 0) {
       const share = dampening === 0 ? g : b.mul(g, c.firstThen(1, 1 - dampening));
-      const velocity = b.add(b.scale(c.moment("momentum"), momentum), share);
+      const velocity = addMoment(c, c.moment("momentum"), share, momentum);
       c.keep("momentum", velocity);
       g = nesterov ? b.add(g, b.scale(velocity, momentum)) : velocity;
     }

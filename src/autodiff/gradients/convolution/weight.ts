@@ -159,17 +159,14 @@ const FEW_CHANNELS = 8;
 /** The ways that this shape allows, the usual best first. */
 export function weightWays(shape: ConvShape): readonly WeightWayName[] {
   const { channels, filters, groups, windows } = shape;
+  const blocked = canBlockWeights(shape) ? (["blocked"] as const) : [];
   if (groups === 1) {
     const first: WeightWayName = product(windows.kernel) === 1 || channels < FEW_CHANNELS ? "batched" : "taps";
     const all = ["taps", "columns", "channels-last", "batched", "conv"] as const;
-    return [first, ...all.filter((way) => way !== first)];
+    return [first, ...all.filter((way) => way !== first), ...blocked];
   }
   const simple = isDepthwise(shape) && filters === channels;
-  return [
-    ...(["taps", "columns", "batched", "conv"] as const),
-    ...(simple ? (["products"] as const) : []),
-    ...(canBlockWeights(shape) ? (["blocked"] as const) : []),
-  ];
+  return [...(["taps", "columns", "batched", "conv"] as const), ...(simple ? (["products"] as const) : []), ...blocked];
 }
 
 /** dw of a convolution by one of {@link weightWays}. */

@@ -1,0 +1,6 @@
+/**
+ * @file The script of the web worker that {@link startWorkerRuntime} starts by default.
+ */
+import { serveWorkerRuntime } from "./web-worker.ts";
+
+serveWorkerRuntime();
