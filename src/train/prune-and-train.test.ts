@@ -2,7 +2,10 @@
  * @file Masks as state in the training program, by closed forms; pruning during training on problems that are small enough
  * to look at.
  */
-import { beforeAll, describe, expect, it } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bytesOf } from "../../test/helpers.ts";
 import { fromSamples } from "../data/source.ts";
 import { fromOnnx } from "../graph/from-onnx.ts";
@@ -20,6 +23,7 @@ import { Tensor } from "../tensor/tensor.ts";
 import { createRandom } from "../util/random.ts";
 import { buildTraining, TRAINING_SESSION } from "./build.ts";
 import { memoryCheckpoints } from "./checkpoint.ts";
+import { folderCheckpoints } from "./checkpoint-node.ts";
 import type { TrainContext } from "./context.ts";
 import type { LogRecord } from "./events.ts";
 import { importance } from "./importance.ts";
@@ -57,9 +61,12 @@ function classes(count: number, seed = 3): Sample[] {
 }
 
 let runtime: Runtime;
+let folder: string;
 beforeAll(async () => {
   runtime = await createNodeRuntime();
+  folder = mkdtempSync(join(tmpdir(), "tersor-prune-"));
 });
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("masks as state", () => {
   const X = [1, 2, -1, 0.5, -3, 2, 1.5, 0, 1];
@@ -304,12 +311,14 @@ describe("pruneAndTrain", () => {
       ema: 0.9,
       prune: { amount: 0.7, schedule: { kind: "cubic", every: 5 }, ...prune },
     };
+    const criterion = "criterion" in prune ? prune.criterion : undefined;
     const through = model(NET);
     const regrown: number[] = [];
     await pruneNet(through, options, { hooks: { onPrune: (info) => void regrown.push(info.regrown) } });
     const own = model(NET);
     const before = bytesOf(own);
-    const checkpoints = memoryCheckpoints();
+    // The folder's format must know masks, too.
+    const checkpoints = criterion === "taylor" ? folderCheckpoints(folder) : memoryCheckpoints();
     const controller = new AbortController();
     const hooks = {
       onStep: ({ step }: { step: number }) => void (step === 11 && controller.abort(new Error("enough"))),
@@ -342,6 +351,15 @@ describe("pruneAndTrain", () => {
     expect(first!.history.map(({ method }) => method)).toEqual(["custom-from-mask", "while-training"]);
     expect(gone.every((i) => keptOf(own, value(own, "w1"))![i] === 0)).toBe(true);
     expect(keptOf(own, value(own, "w2"))).toBeUndefined();
+    const frozen = model(NET);
+    const result = await pruneNet(frozen, { ...OPTIONS, epochs: 1, freeze: ["w2"], prune: { amount: 0.5 } });
+    expect(result.notes).toContain("w2 is not pruned: it is not trained");
+    expect(sparsity(frozen).weights.map(({ zeros, masked }) => [zeros, masked])).toEqual([
+      [12, true],
+      [0, false],
+    ]);
+    const none = { ...OPTIONS, freeze: ["w*"], prune: { amount: 0.5 } };
+    await expect(pruneNet(model(NET), none)).rejects.toThrow("expected some that are trained, got w1, w2");
     const other = model(NET);
     // w1 has three inputs: a pair and one alone for each of its eight outputs.
     await pruneNet(other, { ...OPTIONS, epochs: 2, prune: { pattern: "1:2", schedule: { kind: "one-shot" } } });

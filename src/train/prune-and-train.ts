@@ -41,8 +41,9 @@ export async function pruneAndTrain(
     if (own !== undefined && own.tensor !== tensor && String(own.tensor) === String(tensor) && tensor.dtype !== "bool")
       own.set(tensor);
   }
-  const after = findPrunable(work, select.length > 0 ? select : undefined);
-  const masks = after.map(({ name, kept, tensor }) => [name, Tensor.of("bool", tensor.dims, kept!)] as const);
+  const masks = findPrunable(work, select.length > 0 ? select : undefined).flatMap(({ name, kept, tensor }) =>
+    pruner.names.has(name) ? [[name, Tensor.of("bool", tensor.dims, kept!)] as const] : [],
+  );
   writeMasks(model, new Map(masks), pruneEvent(options.prune, result.steps));
   return result;
 }

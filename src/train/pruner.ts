@@ -45,6 +45,13 @@ interface Group {
   readonly final: number;
 }
 
+/** When masks are chosen. */
+interface Updates {
+  readonly total: number;
+  readonly all: ReadonlySet<number>;
+  readonly last: number;
+}
+
 interface Now {
   readonly weights: Float32Array;
   readonly kept: Uint8Array;
@@ -53,9 +60,10 @@ interface Now {
 export class Pruner {
   readonly #options: PruneOptions;
   readonly #pattern: Pattern;
-  readonly #weights: readonly Weight[];
-  readonly #groups: readonly Group[];
   readonly #seed: number;
+  #weights: readonly Weight[];
+  #groups: readonly Group[];
+  #updates: Updates | undefined;
 
   /** @throws OptionError for options that do not go together, or patterns that name no weight. */
   constructor(weights: readonly Weight[], options: PruneOptions, seed: number) {
@@ -75,13 +83,49 @@ export class Pruner {
     return maskNeeds(this.#options);
   }
 
+  /** Of the weights that it prunes. */
+  get names(): ReadonlySet<string> {
+    return new Set(this.#weights.map(({ name }) => name));
+  }
+
+  /**
+   * Leaves out what the program does not train.
+   * @returns Notes, one per weight. @throws OptionError where nothing is left.
+   */
+  fit(entries: readonly StateEntry[]): readonly string[] {
+    const masks = masksIn(entries);
+    const trained = new Set(entries.flatMap(({ kind, name }) => (kind === "parameter" ? [name] : [])));
+    const [stay, go] = [true, false].map((wanted) =>
+      this.#weights.filter(({ name }) => (trained.has(name) && masks.has(name)) === wanted),
+    );
+    if (stay!.length === 0) {
+      throw new OptionError({
+        area: "prune",
+        subject: "weights",
+        problem: `expected some that are trained, got ${go!.map(({ name }) => name).join(", ") || "none"}`,
+        help: "See train, freeze and groups, and select.",
+      });
+    }
+    this.#weights = stay!;
+    this.#groups = groupsOf(stay!, this.#options);
+    return go!.map(({ name }) => `${name} is not pruned: it is not trained`);
+  }
+
   isDue(update: number, total: number): boolean {
-    return pruningUpdates(this.#options.schedule, total).includes(update);
+    return this.#due(total).all.has(update);
+  }
+
+  #due(total: number): Updates {
+    if (this.#updates?.total !== total) {
+      const updates = pruningUpdates(this.#options.schedule, total);
+      this.#updates = { total, all: new Set(updates), last: updates.at(-1)! };
+    }
+    return this.#updates;
   }
 
   /** Whether masks stay as they are after the pruning at this update. */
   isFinal(pruned: number | undefined, total: number): boolean {
-    return pruned !== undefined && pruned >= this.#lastUpdate(total);
+    return pruned !== undefined && pruned >= this.#due(total).last;
   }
 
   /**
@@ -208,7 +252,7 @@ export class Pruner {
     const all = units.reduce((sum, { count }) => sum + count, 0);
     const stay = Math.min(available, all - Math.round(all * sparsityAt(schedule, final, update, total)));
     const exchanged =
-      regrowth.kind === "gradient" ? Math.round(stay * exchange(regrowth.share, update, this.#lastUpdate(total))) : 0;
+      regrowth.kind === "gradient" ? Math.round(stay * exchange(regrowth.share, update, this.#due(total).last)) : 0;
     const chosen = selectGlobal(items, pattern, { count: available - stay });
     for (const [i, { name }] of items.entries()) next.set(name, chosen[i]!);
     if (exchanged === 0) return;
@@ -228,10 +272,6 @@ export class Pruner {
         Uint8Array.from(there, (keep, j) => (keep === 1 || others[j] === 0 ? 1 : 0)),
       );
     });
-  }
-
-  #lastUpdate(total: number): number {
-    return pruningUpdates(this.#options.schedule, total).at(-1)!;
   }
 }
 

@@ -315,6 +315,7 @@ class Training {
     const { feeds } = await this.#targets.feeds(first);
     signal?.throwIfAborted();
     this.#program = await this.#sessions.program(feeds);
+    this.#notes.push(...(this.#pruner?.fit(this.#program.state) ?? []));
     if (this.#validation !== undefined) {
       const { labels, inputs } = await this.#firstBatch(this.#validation);
       const outputs = (): Promise<Tensors> => this.#targets.outputs(inputs);
@@ -630,8 +631,10 @@ class Training {
   #write(model: Model, state: ReadonlyMap<string, Tensor>): void {
     const { state: entries } = this.#program;
     writeBack(model, entries, state, { averages: this.#options.ema !== undefined });
-    if (this.#pruner !== undefined)
-      writeMasks(model, masksOf(entries, state), pruneEvent(this.#pruner.options, this.#step));
+    if (this.#pruner === undefined) return;
+    const { names, options } = this.#pruner;
+    const masks = [...masksOf(entries, state)].filter(([name]) => names.has(name));
+    writeMasks(model, new Map(masks), pruneEvent(options, this.#step));
   }
 
   #parameters(): number {
