@@ -128,14 +128,16 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
     const losses = lossesOf(loss, model, finetune, metricOptions);
     const teacher = loss === "distill" ? teacherOf(opened, finetune, options) : undefined;
     const constantInputs = finetune.constantInputs ?? (await sameScalars(model, training));
+    // Under masks and fake quantizers the weights are the teacher's own: what is to be learned is how the whole makes up for them.
+    const alone = finetune.layerwise ?? (model.parametrizations.size > 0 ? 0 : undefined);
     const layers =
-      teacher === undefined || finetune.layerwise === 0
+      teacher === undefined || alone === 0
         ? undefined
         : await layersOf(
             model,
             teacher,
             { feeds: await firstFeeds(model, training), runtime, constantInputs, signal: options.signal },
-            finetune.layerwise !== undefined,
+            alone !== undefined,
           );
     const augment = augmentation(finetune, options.seed ?? 0);
     const input = trainerInput(finetune, losses, options, { distill: loss === "distill", layers, constantInputs });

@@ -50,7 +50,7 @@ export async function buildTraining(
   const evaluate = evaluation(prepared, options, context);
   const step = await gradientGraph(prepared, options, context);
   const { trained, statistics, notes } = step;
-  const memory = estimateMemory(step.model, step.forward, trained, options);
+  const memory = estimateMemory(step.model, step.forward, trained, options, step.targets);
   const initial = new Map([...prepared.parameters, ...prepared.statistics].map((own) => [own.name, own.initial]));
   const update = appendUpdate(step.model, trained, options, initial);
   const entries: Update["entries"] = [

@@ -41,7 +41,7 @@ export interface MemoryEstimate {
   readonly optimizer: number;
   /** Values of the forward pass that the backward pass needs again. */
   readonly activations: number;
-  /** What is alive at once at most: state (twice, the old and the new), activations, gradients. */
+  /** What is alive at once at most: state (twice, the old and the new), activations, gradients, targets. */
   readonly peak: number;
 }
 
