@@ -132,16 +132,16 @@ export async function finetuneFile(path: string, options: FinetuneFileOptions = 
     const losses = lossesOf(loss, model, finetune, metricOptions);
     const teacher = loss === "distill" ? teacherOf(opened, finetune, options) : undefined;
     const constantInputs = finetune.constantInputs ?? (await sameScalars(model, training));
-    // What a mask took away no layer brings back alone: the others have to make up for it.
-    const masked = [...model.parametrizations.values()].some(({ kind }) => kind === "mask");
+    // Under masks and fake quantizers the weights are the teacher's own: what is to be learned is how the whole makes up for them.
+    const alone = finetune.layerwise ?? (model.parametrizations.size > 0 ? 0 : undefined);
     const layers =
-      teacher === undefined || (finetune.layerwise ?? (masked ? 0 : 1)) === 0
+      teacher === undefined || alone === 0
         ? undefined
         : await layersOf(
             model,
             teacher,
             { feeds: await firstFeeds(model, training), runtime, constantInputs, signal: options.signal },
-            finetune.layerwise !== undefined,
+            alone !== undefined,
           );
     const augment = augmentation(finetune, options.seed ?? 0);
     const input = trainerInput(

@@ -38,7 +38,7 @@ export const finetuneOptions = z.strictObject({
     .max(1)
     .optional()
     .describe(
-      "for distill: share of the updates in which each layer learns alone, from what the teacher's reads and gives (default: 0.7 where the teacher has MODEL's structure and MODEL has no masks, else 0)",
+      "for distill: share of the updates in which each layer learns alone, from what the teacher's reads and gives (default: 0.7 where the teacher has MODEL's structure and MODEL no masks or fake quantizers, else 0)",
     ),
   layerwiseLr: z
     .number()

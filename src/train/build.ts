@@ -89,7 +89,7 @@ export async function buildTraining(
   const next = entries.map((entry) => [`${entry.name}/next`, entry.next.name] as const);
   const norm = update.norm && ([GRADIENT_NORM, update.norm.name] as const);
   finish(step.model, shown, new Map([...results, ...(norm ? [norm] : []), ...next]));
-  const memory = estimateMemory(step.model, step.forward, trained, options);
+  const memory = estimateMemory(step.model, step.forward, trained, options, step.targets);
   return {
     step: step.model,
     ...(accumulate && { accumulate }),

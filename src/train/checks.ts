@@ -2,10 +2,12 @@
  * @file What is looked at before training begins, and which of the trainer's options are the program's.
  */
 import type { Model } from "../graph/model.ts";
-import { isFloatingPoint } from "../tensor/tensor.ts";
-import { OptionError } from "../util/errors.ts";
+import type { Tensors } from "../runtime/runtime.ts";
+import { isFloatingPoint, type Tensor } from "../tensor/tensor.ts";
+import { InputError, OptionError } from "../util/errors.ts";
 import { formatBytes } from "../util/format.ts";
 import { matchesName } from "../util/name-patterns.ts";
+import type { Batch } from "./batches.ts";
 import { ALLOCATOR } from "./memory.ts";
 import type { TrainingInput } from "./options.ts";
 import type { MemoryEstimate } from "./program.ts";
@@ -32,6 +34,32 @@ export function checkPatterns(model: Model, options: TrainerOptions): void {
       subject: `option ${option}`,
       problem: `expected patterns that match names of the model's constants, got "${wrong}", which matches none`,
       help: `They are: ${names.slice(0, 8).join(", ")}${names.length > 8 ? `, and ${names.length - 8} more` : ""}.`,
+    });
+  }
+}
+
+/** Letters of what is wrong with an input. */
+const MOST_TEXT = 300;
+
+function sameContents(a: Tensor, b: Tensor): boolean {
+  const [own, other] = [a.bytes(), b.bytes()];
+  return String(a) === String(b) && own.every((byte, at) => byte === other[at]);
+}
+
+/** @throws InputError where an input that was taken as constant has other contents. */
+export function checkConstant(constant: Tensors, { inputs, indices }: Batch): void {
+  for (const [name, tensor] of Object.entries(constant)) {
+    const own = inputs[name];
+    if (own !== undefined && sameContents(own, tensor)) continue;
+    throw new InputError({
+      area: "train",
+      subject: `samples ${indices.slice(0, 3).join(", ")}${indices.length > 3 ? ", …" : ""}, input "${name}"`,
+      problem:
+        `expected ${tensor.data()}, as in the first ones, for it was taken to be constant, got ${own?.data() ?? "none"}`.slice(
+          0,
+          MOST_TEXT,
+        ),
+      help: "Train on samples with one value of it at a time.",
     });
   }
 }

@@ -66,8 +66,9 @@ export interface TrainHooks {
   onCheckpoint?(info: { readonly step: number; readonly name: string }): void | Promise<void>;
 }
 
-/** "training: loss 0.123, top-1 93.2 %, 5,210 samples/s, 12 s left, step" */
+/** @param work "training". Gives "training: loss 0.123, top-1 93.2 %, 5,210 samples/s, 12 s left, step" */
 export function progressText(
+  work: string,
   loss: number,
   validation: Validation | undefined,
   samplesPerSecond: number,
@@ -79,7 +80,7 @@ export function progressText(
   }
   parts.push(`${formatCount(Math.round(samplesPerSecond))} samples/s`);
   if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
-  return `training: ${parts.join(", ")}, step`;
+  return `${work}: ${parts.join(", ")}, step`;
 }
 
 export function formatDuration(seconds: number): string {

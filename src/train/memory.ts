@@ -13,7 +13,7 @@ import { byteLengthOf, elementCount } from "../tensor/dtype.ts";
 import { addBackwardDims, type Dims } from "./backward-dims.ts";
 import { optimizerOf } from "./optimizers/optimizers.ts";
 import type { TrainingOptions } from "./options.ts";
-import type { MemoryEstimate } from "./program.ts";
+import type { FedTensor, MemoryEstimate } from "./program.ts";
 import type { Trained } from "./update.ts";
 
 /** Graphs, sessions, compiled code and garbage that is not collected yet, as measured with the smallest net. */
@@ -35,12 +35,14 @@ const IN_PLACE: ReadonlySet<string> = new Set(
 /**
  * @param model The whole step.
  * @param forward Values of the forward pass, with their dimensions.
+ * @param targets What is fed for the losses.
  */
 export function estimateMemory(
   model: Model,
   forward: ReadonlyMap<Value, Dims>,
   trained: readonly Trained[],
   options: TrainingOptions,
+  targets: readonly FedTensor[],
 ): MemoryEstimate {
   const bytes = (dims: Dims): number => byteLengthOf("float32", elementCount(dims));
   const parameters = trained.reduce((sum, { dims }) => sum + bytes(dims), 0);
@@ -73,8 +75,10 @@ export function estimateMemory(
     nodes.filter((node) => node.outputs.every((value) => !value || forward.has(value))),
     size,
   );
+  // A teacher's values are there as it gives them and as they are fed.
+  const fed = 2 * targets.reduce((sum, { dims }) => sum + bytes(dims), 0);
   const peak =
-    PROCESS_BYTES + MODEL_COPIES * parameters + 2 * (parameters + optimizer) + ALLOCATOR * (working + 2 * passes);
+    PROCESS_BYTES + MODEL_COPIES * parameters + 2 * (parameters + optimizer) + ALLOCATOR * (working + 2 * passes) + fed;
   return { parameters, optimizer, activations, working, forward: passes, peak };
 }
 

@@ -47,7 +47,7 @@ export interface MemoryEstimate {
   readonly working: number;
   /** The same of the forward pass alone: in validation, and for the teacher. */
   readonly forward: number;
-  /** What a process grows by: the above, the state twice (the old and the new), copies of the model, the runtime. */
+  /** What a process grows by: the above, the state twice (the old and the new), copies of the model, targets, the runtime. */
   readonly peak: number;
 }
 

@@ -188,6 +188,19 @@ describe("train", () => {
     expect(result.steps).toBe(16);
   });
 
+  it("refuses samples in which an input is another than the one that became constant", async () => {
+    const own = model(`${HEADER} g (float[N, 3] x, int64 k) => (float[N, 2] y) <float[3, 2] w = random(1)>
+      { f = Cast <to = 1> (k) s = Mul(x, f) y = MatMul(s, w) }`);
+    const samples = classes(8).map(({ inputs, label }, i) => ({
+      inputs: { ...inputs, k: Tensor.scalar("int64", i < 4 ? 2 : 3) },
+      label,
+    }));
+    const options = { ...CLASSIFY, batchSize: 1, epochs: 1, constantInputs: ["k"] };
+    await expect(trainOn(own, options, { data: fromSamples(samples) })).rejects.toThrow(
+      /samples \d, input "k": expected \d, as in the first ones, for it was taken to be constant, got \d/,
+    );
+  });
+
   it("accumulates where the model fixes its batch", async () => {
     const own = model(CLASSES.replace("float[N, 3] x", "float[1, 3] x"));
     const result = await trainOn(own, { ...CLASSIFY, epochs: 1 });

@@ -11,6 +11,7 @@ import type { Sample } from "../step/data.ts";
 import { parseOptions } from "../step/run.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { InputError, OptionError } from "../util/errors.ts";
+import { formatCount } from "../util/format.ts";
 import {
   ahead,
   type Batch,
@@ -33,7 +34,7 @@ import {
   fingerprintModel,
   fingerprintOptions,
 } from "./checkpoint.ts";
-import { checkPatterns, limitMemory, programOptions } from "./checks.ts";
+import { checkConstant, checkPatterns, limitMemory, programOptions } from "./checks.ts";
 import type { TrainContext, TrainResult } from "./context.ts";
 import { LossCurve } from "./curve.ts";
 import { DivergenceError, type LossWatch, watchLoss } from "./divergence.ts";
@@ -109,6 +110,8 @@ class Training {
 
   #data!: SampleReader;
   #axes: BatchAxes | undefined;
+  /** Inputs that must be the same in all batches. */
+  #constant: Tensors = {};
   #validation: SampleReader | undefined;
   #metric: ValidationMetric | undefined;
   #program!: TrainingProgram;
@@ -240,14 +243,19 @@ class Training {
     }
     this.#layers = { targets, sessions, program, from: 0, to: steps, learningRate };
     this.#notes.push(
-      `${values.length} values: ${steps} of ${this.#total} updates teach each layer alone, then all together`,
+      `${steps} of ${this.#total} updates teach each layer alone, by ${formatCount(values.length)} ${values.length === 1 ? "value" : "values"}${steps < this.#total ? "; then all learn together" : ""}`,
     );
+  }
+
+  /** Whether the next update teaches each layer alone. */
+  #alone(): boolean {
+    return this.#step < (this.#layers?.to ?? 0);
   }
 
   /** What the next update belongs to. */
   #phase(): Phase {
     const layers = this.#layers;
-    if (layers !== undefined && this.#step < layers.to) return layers;
+    if (layers !== undefined && this.#alone()) return layers;
     const { learningRate } = this.#options;
     const [targets, sessions, program] = [this.#targets, this.#sessions, this.#program];
     return { targets, sessions, program, from: layers?.to ?? 0, to: this.#total, learningRate };
@@ -312,6 +320,9 @@ class Training {
     this.#connect();
     for (const [key, way] of checkpoint?.record.ways ?? []) this.#ways.set(key, way as TimedWay);
     const first = await this.#firstBatch();
+    this.#constant = Object.fromEntries(
+      options.constantInputs.flatMap((name) => (first.inputs[name] ? [[name, first.inputs[name]]] : [])),
+    );
     const { feeds } = await this.#targets.feeds(first);
     signal?.throwIfAborted();
     this.#program = await this.#sessions.program(feeds);
@@ -416,8 +427,7 @@ class Training {
       const { epoch } = this.#position;
       const before = this.#step;
       for await (const [batches, last] of this.#updates()) {
-        const together = this.#step >= (this.#layers?.to ?? 0);
-        if (patience !== undefined && this.#stale >= patience && together) return "patience";
+        if (patience !== undefined && this.#stale >= patience && !this.#alone()) return "patience";
         signal?.throwIfAborted();
         await this.#update(batches);
         const after = batches.at(-1)!.after;
@@ -492,6 +502,7 @@ class Training {
     let norm: number | undefined;
     this.#whole = false;
     for (const [i, batch] of batches.entries()) {
+      checkConstant(this.#constant, batch);
       const { feeds } = await targets.feeds(batch);
       const part = i < batches.length - 1 ? "accumulate" : "step";
       const results = await sessions.run(part, feeds, scalars, this.#runs++);
@@ -540,7 +551,17 @@ class Training {
     this.#shown = now;
     const left = ((this.#total - this.#step) * this.#batchSize * this.#accumulate) / this.#speed();
     const loss = this.#watch.history?.average ?? Number.NaN;
-    progress(progressText(loss, this.#validations.at(-1), this.#speed(), left), this.#step, this.#total);
+    progress(
+      progressText(
+        this.#alone() ? "training layer by layer" : "training",
+        loss,
+        this.#validations.at(-1),
+        this.#speed(),
+        left,
+      ),
+      this.#step,
+      this.#total,
+    );
   }
 
   async #validate(): Promise<void> {

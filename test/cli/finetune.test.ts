@@ -129,6 +129,8 @@ describe("tersor finetune", () => {
     expect(status).toBe(0);
     expect(stdout).toMatch(/original, beside the teacher.*against the teacher.*finetuned, beside the teacher/s);
     expect(stdout).not.toContain("against the original");
+    // The two have the same layers.
+    expect(stdout).toContain("1 of 2 updates teach each layer alone, by 1 value; then all learn together");
   });
 
   it("learns what a mask took away from the model without it, without labels, and keeps the mask", async () => {
@@ -306,6 +308,7 @@ const REFUSED: [string, FinetuneFileOptions & { readonly model?: string }, RegEx
     { finetune: { loss: "mse", teacher: "net.onnx" } },
     /--teacher: expected --loss distill, got mse/,
   ],
+  ["layers of labels", { finetune: { loss: "mse", layerwise: 1 } }, /--layerwise: expected --loss distill, got mse/],
   ["to augment what is no image", { finetune: { augment: "shift=1" } }, /--augment: expected images/],
   ["no epochs", { finetune: { epochs: 0 } }, /option "epochs"/],
   ["to overwrite the input", { output: "net.onnx" }, /expected another file than the input/],

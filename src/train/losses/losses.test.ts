@@ -74,6 +74,28 @@ describe("losses equal PyTorch's", () => {
     });
   }
 
+  it("squares are measured by the targets' variance where they are relative", async () => {
+    const [z, t] = [
+      { dims: [2, 2], data: [1, 2, 3, 4] },
+      { dims: [2, 2], data: [1, 3, 5, 7] },
+    ];
+    const options = { kind: "mse", relative: true } as const;
+    const { loss, gradient } = await run({
+      name: "",
+      options,
+      model: "identity",
+      z,
+      feeds: { label: t },
+      loss: 0,
+      gradient: [],
+    });
+    // Differences 0, −1, −2, −3: 14 / 4. The targets' variance is 5, and 10⁻⁶ is added to it. d/dz = 2 (z − t) / 4 / 5.
+    expect(loss).toBeCloseTo(3.5 / 5, 5);
+    [0, -0.1, -0.2, -0.3].forEach((expected, i) => {
+      expect(gradient[i]).toBeCloseTo(expected, 5);
+    });
+  });
+
   it("every loss has a case", () => {
     expect(new Set(cases.map(({ options }) => options.kind))).toEqual(new Set(LOSSES.map(({ kind }) => kind)));
     expect(lossOptions.options.length).toBe(LOSSES.length);
