@@ -10,10 +10,13 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { zipSync } from "fflate";
+import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encodeNpz } from "../../src/data/npz.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 import { createRandom } from "../../src/util/random.ts";
+import { compileSources } from "../cli/compiled.ts";
+import { tersor } from "../cli/run.ts";
 import { bytesOf, modelOf } from "../helpers.ts";
 
 const run = promisify(execFile);
@@ -61,16 +64,20 @@ function blocksOf(guide: string): Block[] {
   }));
 }
 
-/** Node with what a checkout needs to read TypeScript, as a reader's shell in the folder. */
-function node(args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
-  return run(
-    process.execPath,
-    ["--import", pathToFileURL(join(root, "node_modules/tsx/dist/loader.mjs")).href, ...args],
-    {
-      cwd: folder,
-      maxBuffer: 2 ** 24,
-    },
-  );
+/** A program as a reader's compiler makes it, beside the package as it is installed. */
+function compile(code: string): string {
+  const entry = (name: string): string => JSON.stringify(pathToFileURL(join(compileSources(), name)).href);
+  const { outputText } = ts.transpileModule(code, {
+    compilerOptions: { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext },
+  });
+  return outputText
+    .replaceAll('"tersor/node"', entry("node.js"))
+    .replaceAll('"tersor/nn"', entry("nn.js"))
+    .replaceAll('"tersor"', entry("index.js"))
+    .replaceAll(
+      '"onnxruntime-node"',
+      JSON.stringify(pathToFileURL(join(root, "node_modules/onnxruntime-node/dist/index.js")).href),
+    );
 }
 
 describe.each(GUIDES)("docs/%s.md", (guide) => {
@@ -79,18 +86,9 @@ describe.each(GUIDES)("docs/%s.md", (guide) => {
   it.each(blocks.filter(({ language }) => language === "ts"))(
     "the program at line $line runs",
     async ({ code, line }) => {
-      const entry = (name: string): string => pathToFileURL(join(root, "src", name)).href;
-      const program = code
-        .replaceAll('"tersor/node"', JSON.stringify(entry("node.ts")))
-        .replaceAll('"tersor/nn"', JSON.stringify(entry("nn.ts")))
-        .replaceAll('"tersor"', JSON.stringify(entry("index.ts")))
-        .replaceAll(
-          '"onnxruntime-node"',
-          JSON.stringify(pathToFileURL(join(root, "node_modules/onnxruntime-node/dist/index.js")).href),
-        );
-      const path = join(folder, `${guide}-${line}.mts`);
-      writeFileSync(path, program);
-      const { stderr } = await node([path]);
+      const path = join(folder, `${guide}-${line}.mjs`);
+      writeFileSync(path, compile(code));
+      const { stderr } = await run(process.execPath, [path], { cwd: folder, maxBuffer: 2 ** 24 });
       expect(stderr).toBe("");
     },
   );
@@ -106,14 +104,13 @@ describe.each(GUIDES)("docs/%s.md", (guide) => {
 
   it.each(commands)("tersor $command", async ({ command }) => {
     const args = command.split(" ");
-    const main = join(root, "src/cli/main.ts");
     if (NOT_RUN.test(command)) {
-      const { stdout } = await node([main, args[0]!, "--help"]);
+      const { stdout } = await tersor([args[0]!, "--help"], folder);
       for (const flag of args.filter((arg) => arg.startsWith("--"))) expect(stdout).toContain(flag);
       return;
     }
     // A small model says nothing about speed: the status may say "slower", but nothing else.
-    const { stdout } = await node([main, ...args, "--json", "--time", "200ms", "--no-memory"]).catch((error) => error);
+    const { stdout } = await tersor([...args, "--json", "--time", "200ms", "--no-memory"], folder);
     const result = JSON.parse(stdout) as { error?: { message: string }; output?: { byteLength: number } };
     expect(result.error).toBeUndefined();
   });
