@@ -168,6 +168,23 @@ export function browserSpec({ browser, ortWeb }: Pick<MeasureFlags, "browser" | 
   return browser === undefined && ortWeb === undefined ? undefined : { path: browser, ortWeb };
 }
 
+/** What the flags of {@link addMeasureFlags} say, as the recipes take it. */
+export function measureOptions(flags: MeasureFlags) {
+  return {
+    data: flags.data,
+    load: loadSpec(flags),
+    samples: flags.samples,
+    targets: flags.target,
+    shapes: flags.shape,
+    threads: flags.threads,
+    budgetMs: flags.time,
+    browser: browserSpec(flags),
+    memory: flags.memory,
+    seed: flags.seed,
+    allowOutside: flags.allowExternalOutside,
+  } as const;
+}
+
 /** The flags that say what models are measured with. */
 export function addMeasureFlags(command: Command): Command {
   command.option("--data <path>", "samples: .npz or .npy, images, texts, or a module; 'random' generates them");

@@ -1,17 +1,17 @@
 /**
  * @file `tersor prune`: what it writes and says, masks through files and fine-tuning, and what it refuses.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fieldsOf, kebab } from "../../src/cli/flags.ts";
 import { encodeNpz } from "../../src/data/npz.ts";
 import { fromOnnx } from "../../src/graph/from-onnx.ts";
 import type { Model } from "../../src/graph/model.ts";
 import { readModelFile } from "../../src/onnx/file-node.ts";
-import { pruneOptions } from "../../src/prune/prune.ts";
 import { sparsity } from "../../src/prune/sparsity.ts";
 import { finetuneFile } from "../../src/recipe/finetune-file.ts";
 import { pruneFile } from "../../src/recipe/prune-file.ts";
+import { pruneFileOptions } from "../../src/recipe/prune-options.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
 import { createRandom } from "../../src/util/random.ts";
 import { Folder } from "./models.ts";
@@ -98,6 +98,40 @@ describe("tersor prune", () => {
     expect(values(model("final.onnx"), "w1").filter((value) => value === 0)).toHaveLength(weights[0]!.zeros);
   });
 
+  it("takes channels out, as a history that is replayed does, and says what went", async () => {
+    fixtures.model(
+      "wide.onnx",
+      `wide (float[batch, 16] x) => (float[batch, 3] y)
+      <float[16, 64] w1 = random(1), float[64] b1 = random(2), float[64, 32] w2 = random(3), float[32, 3] w3 = random(4)>
+      { a = MatMul(x, w1) b = Add(a, b1) r = Relu(b) c = MatMul(r, w2) s = Relu(c) y = MatMul(s, w3) }`,
+    );
+    const quick = ["--target", "node-cpu", "--time", "0", "--no-memory"];
+    const { stdout } = await run(
+      ...[
+        "wide.onnx",
+        "-o",
+        "thin.onnx",
+        "--pattern",
+        "channel",
+        "--amount",
+        "0.5",
+        "--history",
+        "went.json",
+        ...quick,
+      ],
+    );
+    expect(stdout).toMatch(/multiplications 3,168 → [\d,]+ \(/);
+    expect(stdout).toMatch(/zeros in their place: (equal|SQNR 1\d\d dB)/);
+    const [wide, thin] = [sparsity(model("wide.onnx")), sparsity(model("thin.onnx"))];
+    expect(thin.size).toBeLessThan(0.6 * wide.size);
+    const again = await run("wide.onnx", "-o", "again.onnx", "--replay", "went.json", ...quick);
+    expect(again.stderr).toBe("");
+    expect(readFileSync(fixtures.at("again.onnx"))).toEqual(readFileSync(fixtures.at("thin.onnx")));
+    const other = await run("net.onnx", "-o", "other.onnx", "--replay", "went.json", ...quick);
+    expect(other.status).toBe(2);
+    expect(other.stderr).toContain("Replay a history on the file that it was made from");
+  });
+
   it("leaves masks that fine-tuning keeps", async () => {
     await finetuneFile(fixtures.at("half.onnx"), {
       ...QUICK,
@@ -117,6 +151,10 @@ describe("tersor prune", () => {
     [["net.onnx", "--undo"], "expected weights with masks, got none"],
     [["net.onnx", "--undo", "--amount", "0.2"], "expected no other wish beside it, got --amount"],
     [["net.onnx", "-o", "net.onnx"], "The original is never overwritten"],
+    [["net.onnx", "--pattern", "channel", "--permanent"], "expected an option of pattern channel, got one of masks"],
+    [["net.onnx", "--of", "macs"], "Add --pattern channel"],
+    [["net.onnx", "--history", "h.json"], "expected --pattern channel, got masks"],
+    [["net.onnx", "--replay", "no.json"], "expected a history of pruned channels"],
     [["net.onnx", "--parameters", "nothing*"], "It has w1, w2"],
   ])("refuses %j", async (args, text) => {
     const extra = args.length === 1 ? ["--min-elements", "5000"] : [];
@@ -128,6 +166,6 @@ describe("tersor prune", () => {
 
   it("has a flag for every option of the step", async () => {
     const { stdout } = await run("--help");
-    for (const name of Object.keys(fieldsOf(pruneOptions))) expect(stdout).toContain(`--${kebab(name)}`);
+    for (const name of Object.keys(fieldsOf(pruneFileOptions))) expect(stdout).toContain(`--${kebab(name)}`);
   });
 });

@@ -11,10 +11,9 @@ import {
   addMeasureFlags,
   addMetricFlags,
   addStepFlags,
-  browserSpec,
-  loadSpec,
   type MeasureFlags,
   type MetricFlags,
+  measureOptions,
 } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
 import { renderConditions, renderDrops, renderHead, renderTargets, renderVerdict } from "../render/measurement.ts";
@@ -53,23 +52,14 @@ export function addFinetune(program: Command, signal: AbortSignal): void {
       const { report } = flags;
       if (report !== undefined) checkReportPath(report, [model, flags.output, flags.data]);
       const result = await finetuneFile(model, {
+        ...measureOptions(flags),
         finetune: Object.fromEntries(given.map((name) => [name, flags[name]])),
         output: flags.output,
-        data: flags.data,
-        load: loadSpec(flags),
         metrics: metrics.spec(flags),
         maxDrop: flags.maxDrop,
-        samples: flags.samples,
-        targets: flags.target,
-        threads: flags.threads,
-        budgetMs: flags.time,
-        browser: browserSpec(flags),
-        memory: flags.memory,
         check: flags.check,
         dryRun: flags.dryRun,
-        seed: flags.seed,
         externalData: flags.externalData,
-        allowOutside: flags.allowExternalOutside,
         progress: progress.update,
         signal,
       });

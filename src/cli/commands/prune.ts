@@ -14,10 +14,9 @@ import {
   addMeasureFlags,
   addMetricFlags,
   addStepFlags,
-  browserSpec,
-  loadSpec,
   type MeasureFlags,
   type MetricFlags,
+  measureOptions,
   parseCount,
 } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
@@ -73,27 +72,17 @@ export function addPrune(program: Command, signal: AbortSignal): void {
       const { report } = flags;
       if (report !== undefined) checkReportPath(report, [model, flags.output, flags.data]);
       const result = await pruneFile(model, {
+        ...measureOptions(flags),
         action: actionOf(flags, given),
         step: Object.fromEntries(given.map((name) => [name, flags[name]])),
         history: flags.history,
         replay: flags.replay,
         output: flags.output,
-        data: flags.data,
-        load: loadSpec(flags),
         calibrationSamples: flags.calibrationSamples,
         metrics: metrics.spec(flags),
         maxDrop: flags.maxDrop,
-        samples: flags.samples,
-        targets: flags.target,
-        shapes: flags.shape,
-        threads: flags.threads,
-        budgetMs: flags.time,
-        browser: browserSpec(flags),
-        memory: flags.memory,
         check: flags.check,
-        seed: flags.seed,
         externalData: flags.externalData,
-        allowOutside: flags.allowExternalOutside,
         progress: progress.update,
         signal,
       });

@@ -13,10 +13,10 @@ import {
   addMeasureFlags,
   addMetricFlags,
   addStepFlags,
-  browserSpec,
   loadSpec,
   type MeasureFlags,
   type MetricFlags,
+  measureOptions,
   parseCount,
 } from "../flags.ts";
 import { createProgress, print, printJson } from "../output.ts";
@@ -80,25 +80,15 @@ export function addQuantize(program: Command, signal: AbortSignal): void {
       const { report } = flags;
       if (report !== undefined) checkReportPath(report, [model, flags.output, flags.data, flags.statistics]);
       const result = await quantizeFile(model, {
+        ...measureOptions(flags),
         scheme: schemeOf(flags.scheme),
         output: flags.output,
-        data: flags.data,
-        load: loadSpec(flags),
         calibrationSamples: flags.calibrationSamples,
         statistics: flags.statistics,
-        samples: flags.samples,
-        targets: flags.target,
-        shapes: flags.shape,
-        threads: flags.threads,
-        budgetMs: flags.time,
-        browser: browserSpec(flags),
-        memory: flags.memory,
         check: flags.check,
-        seed: flags.seed,
         metrics: metrics.spec(flags),
         maxDrop: flags.maxDrop,
         externalData: flags.externalData,
-        allowOutside: flags.allowExternalOutside,
         step,
         progress: progress.update,
         signal,
