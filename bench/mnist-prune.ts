@@ -24,7 +24,7 @@ import type { PruneInput } from "../src/train/prune-options.ts";
 import { train } from "../src/train/trainer.ts";
 import type { TrainerInput } from "../src/train/trainer-options.ts";
 import { namedConstants } from "../src/train/write-back.ts";
-import { errorOn, mnist, shifts } from "./mnist-data.ts";
+import { augmented, errorOn, mnist } from "./mnist-data.ts";
 import { BASELINES, build, DEEP_COMPRESSION, NETS, type Net, WAYS, type Way } from "./mnist-prune-runs.ts";
 import { formatTable, machine, quantile } from "./report.ts";
 
@@ -99,7 +99,7 @@ async function run(
     runtime,
     data: data.train,
     validation: data.validation,
-    ...shifts(net.shift, seed),
+    ...augmented(net.shift === 0 ? undefined : `shift=${net.shift}`, seed),
     checkpoints: folderCheckpoints(folder, { keep: 1 }),
     resume: true,
   });

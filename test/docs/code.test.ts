@@ -21,7 +21,7 @@ import { bytesOf, modelOf } from "../helpers.ts";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const GUIDES = ["from-pytorch", "guide-node", "guide-browser", "nn", "pruning", "training"] as const;
+const GUIDES = ["from-pytorch", "guide-node", "guide-browser", "nn", "pruning", "sparse", "training"] as const;
 
 /** Two layers, as wide as the guides say. */
 const MODEL = `(float[1, 784] x) => (float[1, 10] y) <float[784, 64] w = random(1), float[64] b = random(2), float[64, 10] v = random(3)>
