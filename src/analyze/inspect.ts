@@ -12,6 +12,7 @@ import { commonOptions } from "../quantize/options.ts";
 import { isFloatingPoint, type Tensor } from "../tensor/tensor.ts";
 import { constantsOf } from "./constants.ts";
 import { groupReasons, type ReasonGroup } from "./reasons.ts";
+import { type ModelZeros, zerosOf } from "./zeros.ts";
 
 export interface TensorEntry {
   readonly name: string;
@@ -42,6 +43,8 @@ export interface Inspection {
   readonly parameterBytes: number;
   /** Largest first. */
   readonly tensors: readonly TensorEntry[];
+  /** Zeros in the weights of operators, by masks or by themselves. */
+  readonly zeros: ModelZeros;
   readonly quantizedBy: string | undefined;
   /** What integer kernels could compute, and why not the rest. */
   readonly integer: { readonly eligible: number; readonly declined: readonly ReasonGroup[] };
@@ -110,6 +113,7 @@ export function inspectModel(model: Model, cleaned: Model): Inspection {
         users: users.map((user) => user.opType),
       }))
       .sort((a, b) => b.byteLength - a.byteLength),
+    zeros: zerosOf(cleaned),
     quantizedBy: quantized && `${quantized.opType} (node "${quantized.label}")`,
     integer: { eligible: found.length, declined: groupReasons(leftAlone) },
   };

@@ -64,6 +64,8 @@ describe("tersor prune", () => {
     expect(stdout).toContain("w1      16×32");
     // What it answers says the status: half of random weights are missed.
     expect([0, 1]).toContain(status);
+    const inspected = await tersor(["inspect", "half.onnx"], fixtures.path);
+    expect(inspected.stdout).toContain("50.0 % of 608 weights are zero (unstructured). 2 weights have masks");
     const half = model("half.onnx");
     expect(sparsity(half).zeros).toBe(304);
     expect(values(half, "w1")).toEqual(values(model("net.onnx"), "w1"));

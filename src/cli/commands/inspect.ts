@@ -4,6 +4,7 @@
 import { type Command, Option } from "commander";
 import { type Inspection, inspectModel } from "../../analyze/inspect.ts";
 import { SENSITIVITY_MODES, type SensitivityMode } from "../../analyze/sensitivity.ts";
+import type { ModelZeros } from "../../analyze/zeros.ts";
 import type { MetricSpec } from "../../measure/meter.ts";
 import { nameFile } from "../../onnx/file-node.ts";
 import { cleanUp } from "../../passes/clean-up.ts";
@@ -146,6 +147,8 @@ function render(path: string, byteLength: number, found: Inspection, limit: numb
   ];
   const tensors = found.tensors.slice(0, limit);
   if (tensors.length > 0) blocks.push("", renderTensors(tensors));
+  const pruned = renderPruned(found.zeros);
+  if (pruned !== "") blocks.push("", pruned);
   blocks.push("", "  What the schemes would do:");
   const say = (text: string): void => {
     blocks.push(...paragraph(text, WIDTH, "    "));
@@ -161,6 +164,42 @@ function render(path: string, byteLength: number, found: Inspection, limit: numb
   }
   return blocks.join("\n");
 }
+
+/** Masked weights that are listed. */
+const SHOWN_MASKS = 10;
+
+/** Masks, and zeros as far as they are more than chance. */
+function renderPruned({ weights, elements, sparsity, pattern, channels, emptyChannels }: ModelZeros): string {
+  const masked = weights.filter((weight) => weight.masked);
+  if (masked.length === 0 && sparsity < LEAST_ZEROS) return "";
+  const empty = emptyChannels > 0 ? `; ${emptyChannels} of ${channels} output channels are empty` : "";
+  const zero = `${(100 * sparsity).toFixed(1)} % of ${formatCount(elements)} weights are zero (${pattern ?? "none"})${empty}.`;
+  if (masked.length === 0) return paragraph(`Pruned: ${zero}`, WIDTH, "  ").join("\n");
+  const masks = `${masked.length} ${masked.length === 1 ? "weight has a mask" : "weights have masks"}: tersor prune --undo takes them away.`;
+  const rows = masked
+    .slice(0, SHOWN_MASKS)
+    .map(({ name, opType, elements: size, zeros }) => [
+      name,
+      opType,
+      formatCount(size - zeros),
+      `${((100 * zeros) / size).toFixed(1)} %`,
+    ]);
+  const columns = [
+    { title: "masked", max: 40 },
+    { title: "of", max: 16 },
+    { title: "left", align: "right" },
+    { title: "zeros", align: "right" },
+  ] as const;
+  const more = masked.length - rows.length;
+  return [
+    ...paragraph(`Pruned: ${zero} ${masks}`, WIDTH, "  "),
+    renderTable(columns, rows, WIDTH),
+    ...(more > 0 ? [`  … and ${more} more`] : []),
+  ].join("\n");
+}
+
+/** Share of zeros from which on they are told of where there are no masks. */
+const LEAST_ZEROS = 0.01;
 
 function renderTensors(tensors: Inspection["tensors"]): string {
   return renderTable(
