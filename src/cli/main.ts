@@ -5,13 +5,6 @@
 import { Command, CommanderError } from "commander";
 import { TersorError } from "../util/errors.ts";
 import { VERSION } from "../version.ts";
-import { addCompress } from "./commands/compress.ts";
-import { addDoctor } from "./commands/doctor.ts";
-import { addFinetune } from "./commands/finetune.ts";
-import { addInspect } from "./commands/inspect.ts";
-import { addPrune } from "./commands/prune.ts";
-import { addQuantize } from "./commands/quantize.ts";
-import { addVerify } from "./commands/verify.ts";
 import { printJson } from "./output.ts";
 
 const DONE = 0;
@@ -48,13 +41,21 @@ const program = new Command("tersor")
   .exitOverride()
   .showHelpAfterError("(use --help for what there is)");
 
-addInspect(program, cancel.signal);
-addQuantize(program, cancel.signal);
-addCompress(program, cancel.signal);
-addPrune(program, cancel.signal);
-addFinetune(program, cancel.signal);
-addVerify(program, cancel.signal);
-addDoctor(program, cancel.signal);
+/** In the order of the help. */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command, signal: AbortSignal) => void>>> = {
+  inspect: async () => (await import("./commands/inspect.ts")).addInspect,
+  quantize: async () => (await import("./commands/quantize.ts")).addQuantize,
+  compress: async () => (await import("./commands/compress.ts")).addCompress,
+  prune: async () => (await import("./commands/prune.ts")).addPrune,
+  finetune: async () => (await import("./commands/finetune.ts")).addFinetune,
+  verify: async () => (await import("./commands/verify.ts")).addVerify,
+  doctor: async () => (await import("./commands/doctor.ts")).addDoctor,
+};
+// Loading takes most of a short run: of a command that is named, only that one is loaded.
+const [, , named = ""] = process.argv;
+for (const [name, load] of Object.entries(COMMANDS)) {
+  if (!Object.hasOwn(COMMANDS, named) || name === named) (await load())(program, cancel.signal);
+}
 for (const command of program.commands) command.exitOverride().showHelpAfterError("(use --help for what there is)");
 
 try {
