@@ -58,7 +58,7 @@ const CASES: Readonly<Record<string, Case>> = {
     path: sileroModel,
     metric: "agreement",
     means: "frames with the same decision on speech, half of them speech",
-    steps: 5000,
+    steps: 10_000,
     batch: 32,
     // Its layers alone stop at errors of some percent: magnitudes of a Fourier transform do not say all of their weights.
     lr: 1e-3,
@@ -77,7 +77,7 @@ const CASES: Readonly<Record<string, Case>> = {
     path: recognition.path,
     metric: "agreement",
     means: "time steps with the same character or blank",
-    steps: 200,
+    steps: 400,
     batch: 8,
     evaluated: 200,
   },
